@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"armor/kernels"
+	"armor/model"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// modelFlags are those of every command that loads a model.
+type modelFlags struct {
+	model   string
+	dtype   string
+	threads int
+}
+
+func (f *modelFlags) add(c *cobra.Command) {
+	addModelFlag(c, &f.model)
+	c.Flags().StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`: how activations are rounded, and weights kept")
+	c.Flags().IntVar(&f.threads, "threads", 0, "worker threads (default: one for each processor)")
+}
+
+func addModelFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVarP(path, "model", "m", os.Getenv("ARMOR_MODEL"), "model `folder` (default: $ARMOR_MODEL)")
+}
+
+func needModel(path string) error {
+	if path == "" {
+		return usageError{errors.New("no model: give one with --model FOLDER or ARMOR_MODEL")}
+	}
+	return nil
+}
+
+// backend makes the backend that the flags and ARMOR_ISA ask for.
+func (f *modelFlags) backend() (kernels.Backend, error) {
+	var o kernels.Options
+	switch f.dtype {
+	case "bf16":
+		o.Compute = kernels.BF16
+	case "f32":
+		o.Compute = kernels.F32
+	default:
+		return nil, usageError{fmt.Errorf("--dtype: got %q, want bf16 or f32", f.dtype)}
+	}
+	if f.threads < 0 || f.threads > kernels.MaxThreads {
+		return nil, usageError{fmt.Errorf("--threads: got %d, want 1 to %d", f.threads, kernels.MaxThreads)}
+	}
+	o.Threads = f.threads
+	var err error
+	if o.ISA, err = kernels.ParseISA(os.Getenv("ARMOR_ISA")); err != nil {
+		return nil, fmt.Errorf("ARMOR_ISA: %w", err)
+	}
+	return kernels.NewCPU(o)
+}
+
+// load opens the model on a new backend; closing the backend frees both.
+func (f *modelFlags) load() (*model.Model, error) {
+	if err := needModel(f.model); err != nil {
+		return nil, err
+	}
+	b, err := f.backend()
+	if err != nil {
+		return nil, err
+	}
+	m, err := model.Load(f.model, b)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return m, nil
+}
+
+// suggestFlag names the flag nearest to one that does not exist.
+func suggestFlag(c *cobra.Command, err error) string {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return ""
+	}
+	best, at := "", 3
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := distance(name, f.Name); d < at {
+			best, at = f.Name, d
+		}
+	})
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean --%s?)", best)
+}
+
+// distance is the number of letters to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

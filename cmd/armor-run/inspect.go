@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"armor/model"
+	"armor/model/checkpoint"
+	"armor/model/nn"
+
+	"github.com/spf13/cobra"
+)
+
+// inspection is what inspect prints.
+type inspection struct {
+	Path         string       `json:"path"`
+	Architecture string       `json:"architecture"`
+	Config       nn.Config    `json:"config"`
+	Parameters   int64        `json:"parameters"`
+	Bytes        int64        `json:"bytes"`
+	Tensors      []tensorInfo `json:"tensors"`
+}
+
+type tensorInfo struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Shape []int  `json:"shape"`
+	Bytes int64  `json:"bytes"`
+}
+
+func newInspect() *cobra.Command {
+	var path string
+	var asJSON, tensors bool
+	c := &cobra.Command{
+		Use:   "inspect [flags] [MODEL]",
+		Short: "Print a model's shape, tensors and sizes",
+		Args:  args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			if len(a) > 0 {
+				path = a[0]
+			}
+			if err := needModel(path); err != nil {
+				return err
+			}
+			in, err := inspect(path)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(in)
+			}
+			return in.print(c, tensors)
+		},
+	}
+	addModelFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, all tensors with it")
+	c.Flags().BoolVar(&tensors, "tensors", false, "print a row for each tensor")
+	return c
+}
+
+func inspect(path string) (in *inspection, err error) {
+	ck, err := checkpoint.OpenFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ck.Close()) }()
+	in = &inspection{Path: path}
+	if in.Architecture, in.Config, err = model.ParseConfig(ck.Config()); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, "config.json"), err)
+	}
+	for _, name := range ck.Names() {
+		t, _ := ck.Tensor(name)
+		in.Tensors = append(in.Tensors, tensorInfo{name, t.DType.String(), t.Shape, t.Bytes()})
+		in.Bytes += t.Bytes()
+		n := int64(1)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		in.Parameters += n
+	}
+	return in, nil
+}
+
+func (in *inspection) print(c *cobra.Command, tensors bool) error {
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	g := &in.Config
+	types := map[string]int64{}
+	for _, t := range in.Tensors {
+		types[t.DType] += t.Bytes
+	}
+	var sizes []string
+	for name, n := range types {
+		sizes = append(sizes, name+" "+mebibytes(n))
+	}
+	for _, row := range [][2]string{
+		{"architecture", in.Architecture},
+		{"parameters", fmt.Sprintf("%.1f M in %d tensors", float64(in.Parameters)/1e6, len(in.Tensors))},
+		{"size", strings.Join(sizes, ", ")},
+		{"layers", fmt.Sprint(g.Layers)},
+		{"hidden size", fmt.Sprint(g.Dim)},
+		{"heads", fmt.Sprintf("%d, %d for keys and values, of %d", g.Heads, g.KVHeads, g.HeadDim)},
+		{"intermediate size", fmt.Sprint(g.FF)},
+		{"vocabulary", fmt.Sprint(g.Vocab)},
+		{"context", fmt.Sprint(g.Context)},
+		{"tied embedding", fmt.Sprint(g.Tied)},
+	} {
+		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	}
+	if tensors {
+		fmt.Fprintln(w)
+		for _, t := range in.Tensors {
+			fmt.Fprintf(w, "%s\t%s\t%v\t%d\n", t.Name, t.DType, t.Shape, t.Bytes)
+		}
+	}
+	return w.Flush()
+}

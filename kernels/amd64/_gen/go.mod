@@ -1,0 +1,3 @@
+module armor/kernels/amd64/gen
+
+go 1.26

@@ -1,0 +1,229 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"armor/kernels/internal/kerneltest"
+)
+
+// attendTest holds one sequence's q, k and v in plain form.
+type attendTest struct {
+	heads, kvHeads, hd, n int
+	qkv                   []float32 // [n, (heads+2·kvHeads)·hd]
+}
+
+func (a *attendTest) width() int { return (a.heads + 2*a.kvHeads) * a.hd }
+
+func (a *attendTest) head(r, i int) []float32 {
+	return a.qkv[r*a.width()+i*a.hd:][:a.hd]
+}
+
+// want is attention for query head h of row r in f64, and Σ p·|v| for bounds.
+func (a *attendTest) want(r, h int) (out, abs []float64) {
+	out, abs = make([]float64, a.hd), make([]float64, a.hd)
+	kv := h / (a.heads / a.kvHeads)
+	scores, most := make([]float64, r+1), math.Inf(-1)
+	for k := range scores {
+		s, _ := kerneltest.Dot(a.head(r, h), a.head(k, a.heads+kv))
+		scores[k] = s / math.Sqrt(float64(a.hd))
+		most = max(most, scores[k])
+	}
+	sum := 0.0
+	for k := range scores {
+		scores[k] = math.Exp(scores[k] - most)
+		sum += scores[k]
+	}
+	for k, p := range scores {
+		for d, v := range a.head(k, a.heads+a.kvHeads+kv) {
+			out[d] += p / sum * float64(v)
+			abs[d] += p / sum * math.Abs(float64(v))
+		}
+	}
+	return out, abs
+}
+
+// TestAttend has one sequence longer than a chunk of keys, with rotations that
+// do nothing, in steps of random size over shuffled and dirty pages.
+func TestAttend(t *testing.T) {
+	tests := []attendTest{
+		{heads: 4, kvHeads: 4, hd: 16, n: 70},
+		{heads: 6, kvHeads: 2, hd: 24, n: 100},
+		{heads: 7, kvHeads: 1, hd: 32, n: 45},
+		{heads: 9, kvHeads: 3, hd: 64, n: attendChunk + 40},
+		{heads: 2, kvHeads: 1, hd: 128, n: 33},
+	}
+	backends(t, func(t *testing.T, c *CPU) {
+		for _, a := range tests {
+			if c.isa == Ref && a.n > attendChunk {
+				a.n = attendChunk + 3
+			}
+			a.run(t, c)
+		}
+	})
+}
+
+func (a attendTest) run(t *testing.T, c *CPU) {
+	t.Helper()
+	rng := kerneltest.Rand(uint64(a.hd))
+	a.qkv = truncated(rng, a.n*a.width())
+	kv, err := c.NewKV(KVShape{Layers: 2, KVHeads: a.kvHeads, HeadDim: a.hd, Type: c.compute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := rng.Perm((a.n + PageTokens - 1) / PageTokens)
+	if err := kv.Reserve(len(pages)); err != nil {
+		t.Fatal(err)
+	}
+	span := Span{}
+	for _, p := range pages {
+		span.Pages = append(span.Pages, int32(p))
+		mem := kv.(*kvPool).pages[p] // what an earlier user may have left: NaN
+		for i := range mem {
+			mem[i] = 0xff
+		}
+	}
+	table := make([]float32, a.n*a.hd)
+	for pos := range a.n {
+		for i := range a.hd / 2 {
+			table[pos*a.hd+i] = 1
+		}
+	}
+	rope := upload(t, c, a.n, a.hd, table)
+	p, err := c.NewPass()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for span.Pos < a.n {
+		span.Rows = min(1+rng.IntN(20), a.n-span.Pos)
+		if rng.IntN(4) == 0 {
+			span.Rows = min(200, a.n-span.Pos)
+		}
+		a.step(t, c, p, rope, &Batch{Seqs: []Span{span}, KV: kv})
+		span.Pos += span.Rows
+	}
+}
+
+func (a *attendTest) step(t *testing.T, c *CPU, p Pass, rope Buf, b *Batch) {
+	t.Helper()
+	pos, rows := b.Seqs[0].Pos, b.Seqs[0].Rows
+	qkv := upload(t, c, rows, a.width(), a.qkv[pos*a.width():(pos+rows)*a.width()])
+	dst, err := c.newBuf(rows, a.heads*a.hd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.RopeStore(qkv, Heads{Rope: rope}, b, 1)
+	p.Attend(dst, qkv, b, 1)
+	if err := p.End(); err != nil {
+		t.Fatal(err)
+	}
+	unit := 2e-6
+	if c.compute == BF16 { // the probabilities are rounded to bf16
+		unit = 1.0 / 200
+	}
+	var worst kerneltest.Worst
+	for r := range rows {
+		for h := range a.heads {
+			want, abs := a.want(pos+r, h)
+			for d := range want {
+				worst.See((pos+r)*1000+h, float64(dst.row(r)[h*a.hd+d]), want[d], unit*abs[d]+1e-7)
+			}
+		}
+	}
+	worst.Check(t, fmt.Sprintf("%d heads of %d, rows %d to %d", a.heads, a.hd, pos, pos+rows))
+}
+
+// TestRopeStore: rotation and norms against f64, through the keys in the pages.
+func TestRopeStore(t *testing.T) {
+	backends(t, func(t *testing.T, c *CPU) {
+		const heads, kvHeads, hd, n = 2, 1, 20, 21
+		rng := kerneltest.Rand(3)
+		x := kerneltest.Normal(rng, n*(heads+2*kvHeads)*hd)
+		qkv := upload(t, c, n, (heads+2*kvHeads)*hd, x)
+		table := kerneltest.Normal(rng, n*hd)
+		h := Heads{Rope: upload(t, c, n, hd, table)}
+		h.Q = RMSNorm{upload(t, c, 1, hd, kerneltest.Normal(rng, hd)), 1e-6}
+		h.K = RMSNorm{upload(t, c, 1, hd, kerneltest.Normal(rng, hd)), 1e-6}
+		kv, _ := c.NewKV(KVShape{Layers: 1, KVHeads: kvHeads, HeadDim: hd, Type: F32})
+		if err := kv.Reserve(2); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := c.NewPass()
+		p.RopeStore(qkv, h, &Batch{Seqs: []Span{{Rows: n, Pages: []int32{1, 0}}}, KV: kv}, 0)
+		if err := p.End(); err != nil {
+			t.Fatal(err)
+		}
+		var worst kerneltest.Worst
+		for r := range n {
+			for i := range heads + kvHeads {
+				norm := h.Q
+				if i == heads {
+					norm = h.K
+				}
+				want := rotated(x[(r*(heads+2*kvHeads)+i)*hd:][:hd], norm.Weight.(*buf).row(0), table[r*hd:][:hd])
+				for d := range want {
+					worst.See(r*100+d, float64(qkv.row(r)[i*hd+d]), want[d], 2e-6*(1+math.Abs(want[d])))
+					if i == heads {
+						keys := asF32(kv.(*kvPool).keys([]int32{1, 0}[r/PageTokens], 0, 0))
+						worst.See(r*100+d, float64(keys[d*PageTokens+r%PageTokens]), want[d], 2e-6*(1+math.Abs(want[d])))
+					}
+				}
+			}
+		}
+		worst.Check(t, "rope")
+	})
+}
+
+func rotated(x, weight, table []float32) []float64 {
+	hd := len(x)
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	rms := math.Sqrt(sum/float64(hd) + 1e-6)
+	y := make([]float64, hd)
+	for i := range hd / 2 {
+		a, b := float64(x[i])/rms*float64(weight[i]), float64(x[hd/2+i])/rms*float64(weight[hd/2+i])
+		cos, sin := float64(table[i]), float64(table[hd/2+i])
+		y[i], y[hd/2+i] = a*cos-b*sin, b*cos+a*sin
+	}
+	return y
+}
+
+func TestPool(t *testing.T) {
+	for _, workers := range []int{1, 2, 4} {
+		p := newPool(workers)
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range 3000 {
+			j := &countJob{ran: make([]int, rng.IntN(40))}
+			p.run(j, len(j.ran))
+			for i, n := range j.ran {
+				if n != 1 {
+					t.Fatalf("task %d of %d ran %d times", i, len(j.ran), n)
+				}
+			}
+		}
+		p.run(&panicJob{}, 7)
+		if err := p.err(); err == nil {
+			t.Error("a panic was lost")
+		}
+		if err := p.err(); err != nil {
+			t.Errorf("reported twice: %v", err)
+		}
+		p.close()
+	}
+}
+
+type countJob struct{ ran []int }
+
+func (j *countJob) run(_, task int) { j.ran[task]++ }
+
+type panicJob struct{}
+
+func (*panicJob) run(_, task int) {
+	if task == 3 {
+		panic("three")
+	}
+}

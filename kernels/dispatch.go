@@ -1,0 +1,81 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"armor/kernels/ref"
+)
+
+// denseTypes is a pair of operand types, weights first.
+type denseTypes uint8
+
+const (
+	f32f32 denseTypes = iota
+	bf16f32
+	bf16bf16
+)
+
+func (t denseTypes) activationSize() int {
+	if t == bf16bf16 {
+		return 2
+	}
+	return 4
+}
+
+// denseTypes is the pair that runs for weights of one width: bf16 activations
+// only where the processor multiplies them.
+func (c *CPU) denseTypes(wide bool) denseTypes {
+	switch {
+	case !wide:
+		return f32f32
+	case c.compute == BF16 && c.isa >= AVX512BF16:
+		return bf16bf16
+	default:
+		return bf16f32
+	}
+}
+
+// tokenTiles are the token tiles that the dense kernels come in, ascending.
+func (c *CPU) tokenTiles() []int {
+	switch {
+	case c.isa >= AVX512:
+		return tokenTiles512[:]
+	case c.isa == AVX2:
+		return tokenTiles256[:]
+	default:
+		return tokenTilesRef[:]
+	}
+}
+
+var (
+	tokenTiles512 = [...]int{1, 4, 12}
+	tokenTiles256 = [...]int{1, 6}
+	tokenTilesRef = [...]int{1, 4}
+)
+
+// rowTiles is how many row tiles the kernel of a token tile takes at once.
+func (c *CPU) rowTiles(mr int) int {
+	switch {
+	case c.isa == Ref:
+		return 1
+	case mr == 1, mr == 4:
+		return 4
+	case mr == 12:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// denseRef runs the plain Go kernels tile by tile.
+func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, add bool) {
+	for i := range tiles {
+		out := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 4*tileRows*i)), (mr-1)*ldy+tileRows)
+		at := unsafe.Add(w, i*stride)
+		if t == f32f32 {
+			ref.DenseF32F32(unsafe.Slice((*float32)(at), k*tileRows), unsafe.Slice((*float32)(x), k*mr), k, mr, out, ldy, add)
+		} else {
+			ref.DenseBF16F32(unsafe.Slice((*uint16)(at), 2*k*tileRows), unsafe.Slice((*float32)(x), 2*k*mr), k, mr, out, ldy, add)
+		}
+	}
+}

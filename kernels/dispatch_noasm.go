@@ -1,0 +1,36 @@
+//go:build !amd64 || noasm
+
+package kernels
+
+import (
+	goruntime "runtime"
+	"unsafe"
+
+	"armor/kernels/ref"
+)
+
+// BestISA is the fastest instruction set of this processor and build.
+func BestISA() ISA { return Ref }
+
+func pause() { goruntime.Gosched() }
+
+func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {
+	denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
+}
+
+func (c *CPU) sumSquares(x []float32) float32                 { return ref.SumSquares(x) }
+func (c *CPU) scaleMul(dst, x, w []float32, s float32)        { ref.ScaleMul(dst, x, w, s) }
+func (c *CPU) swiGLU(dst, gate, up []float32)                 { ref.SwiGLU(dst, gate, up) }
+func (c *CPU) max(x []float32) float32                        { return ref.Max(x) }
+func (c *CPU) expSum(x []float32, scale, max float32) float32 { return ref.ExpSum(x, scale, max) }
+func (c *CPU) rope(x, cos, sin []float32)                     { ref.Rope(x, cos, sin) }
+func (c *CPU) scale(x []float32, s float32)                   { ref.Scale(x, s) }
+func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) }
+
+func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
+	if t == bf16f32 && c.compute == BF16 {
+		ref.PanelF32Round(asF32(dst), src, ld, rows, k, mr)
+	} else {
+		ref.PanelF32(asF32(dst), src, ld, rows, k, mr)
+	}
+}

@@ -1,0 +1,119 @@
+//go:build amd64 && !noasm
+
+package kernels
+
+import (
+	"armor/kernels/amd64"
+	"armor/kernels/ref"
+)
+
+// The vector operations, see package ref for what each computes.
+
+func (c *CPU) sumSquares(x []float32) float32 {
+	switch {
+	case c.isa >= AVX512:
+		return amd64.SumSquaresAVX512(x)
+	case c.isa == AVX2:
+		return amd64.SumSquaresAVX2(x)
+	default:
+		return ref.SumSquares(x)
+	}
+}
+
+func (c *CPU) scaleMul(dst, x, w []float32, s float32) {
+	switch {
+	case c.isa >= AVX512:
+		amd64.ScaleMulAVX512(dst, x, w, s)
+	case c.isa == AVX2:
+		amd64.ScaleMulAVX2(dst, x, w, s)
+	default:
+		ref.ScaleMul(dst, x, w, s)
+	}
+}
+
+func (c *CPU) swiGLU(dst, gate, up []float32) {
+	switch {
+	case c.isa >= AVX512:
+		amd64.SwiGLUAVX512(dst, gate, up)
+	case c.isa == AVX2:
+		amd64.SwiGLUAVX2(dst, gate, up)
+	default:
+		ref.SwiGLU(dst, gate, up)
+	}
+}
+
+func (c *CPU) max(x []float32) float32 {
+	switch {
+	case c.isa >= AVX512:
+		return amd64.MaxAVX512(x)
+	case c.isa == AVX2:
+		return amd64.MaxAVX2(x)
+	default:
+		return ref.Max(x)
+	}
+}
+
+func (c *CPU) expSum(x []float32, scale, max float32) float32 {
+	switch {
+	case c.isa >= AVX512:
+		return amd64.ExpSumAVX512(x, scale, max)
+	case c.isa == AVX2:
+		return amd64.ExpSumAVX2(x, scale, max)
+	default:
+		return ref.ExpSum(x, scale, max)
+	}
+}
+
+func (c *CPU) rope(x, cos, sin []float32) {
+	switch {
+	case c.isa >= AVX512:
+		amd64.RopeAVX512(x, cos, sin)
+	case c.isa == AVX2:
+		amd64.RopeAVX2(x, cos, sin)
+	default:
+		ref.Rope(x, cos, sin)
+	}
+}
+
+func (c *CPU) scale(x []float32, s float32) {
+	switch {
+	case c.isa >= AVX512:
+		amd64.ScaleAVX512(x, s)
+	case c.isa == AVX2:
+		amd64.ScaleAVX2(x, s)
+	default:
+		ref.Scale(x, s)
+	}
+}
+
+func (c *CPU) add(dst, x []float32) {
+	switch {
+	case c.isa >= AVX512:
+		amd64.AddAVX512(dst, x)
+	case c.isa == AVX2:
+		amd64.AddAVX2(dst, x)
+	default:
+		ref.Add(dst, x)
+	}
+}
+
+// panel packs rows of src for the dense kernels.
+func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
+	round := t == bf16f32 && c.compute == BF16
+	switch {
+	case c.isa >= AVX512 && t == bf16bf16:
+		amd64.PanelBF16AVX512(asU16(dst), src, ld, rows, k, mr)
+	case c.isa >= AVX512 && round:
+		amd64.PanelF32RoundAVX512(asF32(dst), src, ld, rows, k, mr)
+	case c.isa >= AVX512:
+		amd64.PanelF32AVX512(asF32(dst), src, ld, rows, k, mr)
+	case c.isa == AVX2 && round:
+		amd64.PanelF32RoundAVX2(asF32(dst), src, ld, rows, k, mr)
+	case c.isa == AVX2:
+		amd64.PanelF32AVX2(asF32(dst), src, ld, rows, k, mr)
+	case round:
+		ref.PanelF32Round(asF32(dst), src, ld, rows, k, mr)
+	default:
+		ref.PanelF32(asF32(dst), src, ld, rows, k, mr)
+	}
+}

@@ -1,0 +1,157 @@
+// Package kernels computes. A Backend makes weights, buffers and KV pages; a
+// Pass issues the few coarse operations a decoder is made of. Fusion is
+// explicit in an operation's arguments, so one decoder serves every backend.
+package kernels
+
+import "fmt"
+
+// DType is how numbers are stored.
+type DType uint8
+
+const (
+	F32 DType = iota
+	BF16
+)
+
+func (d DType) String() string {
+	switch d {
+	case F32:
+		return "f32"
+	case BF16:
+		return "bf16"
+	}
+	return fmt.Sprintf("DType(%d)", uint8(d))
+}
+
+// Size is the bytes of one element.
+func (d DType) Size() int {
+	if d == BF16 {
+		return 2
+	}
+	return 4
+}
+
+// Matrix is where a backend reads a weight from: rows as f32. It may be called
+// from several goroutines at once.
+type Matrix interface {
+	Rows() int
+	Cols() int
+	ReadRows(dst []float32, row, n int) error
+}
+
+// Part is one linear layer of a group: y = W·x + bias.
+type Part struct {
+	Name string
+	W    Matrix    // [d_out, d_in]
+	Type DType     // how W is kept
+	Bias []float32 // [d_out] or nil
+}
+
+// Group is one or more linear layers that read the same x and run as one
+// operation. Their outputs lie side by side: [T, d_out of all].
+type Group interface {
+	Name() string
+	In() int
+	Out() int
+	Bytes() int64
+}
+
+// Buf is a row-major f32 matrix that belongs to a backend. SetRows changes its
+// height within the rows it was made with.
+type Buf interface {
+	Rows() int
+	Cols() int
+	SetRows(n int)
+}
+
+// RMSNorm is x/rms(x)·Weight. A nil Weight means no norm.
+type RMSNorm struct {
+	Weight Buf // [1, dim]
+	Eps    float32
+}
+
+// Fuse says what a Linear does on the way in and on the way out.
+type Fuse struct {
+	Norm     RMSNorm // x is normalized first
+	SwiGLU   bool    // x is gate|up, [T, 2·d_in]; silu(gate)·up goes in
+	Residual bool    // dst += instead of dst =
+}
+
+// Norm normalizes the input of a Linear.
+func Norm(n RMSNorm) Fuse { return Fuse{Norm: n} }
+
+// Span is one sequence's part of a Batch.
+type Span struct {
+	Rows  int     // rows of the batch, following those of the span before
+	Pos   int     // position of the first of them; all before it are in Pages
+	Pages []int32 // KV pages of the positions 0 … Pos+Rows-1, PageTokens each
+}
+
+// Batch is one forward step: T rows of any number of sequences.
+type Batch struct {
+	Tokens []int32 // [T]
+	Seqs   []Span
+	Out    []int32 // rows whose logits are wanted
+	KV     KV      // where all their pages are
+}
+
+// PageTokens is the number of positions in one KV page.
+const PageTokens = 16
+
+// KVShape describes the keys and values of a model.
+type KVShape struct {
+	Layers, KVHeads, HeadDim int
+	Type                     DType
+}
+
+// KV is a pool of pages, each holding the keys and values of PageTokens
+// positions in all layers. Pages are numbered from 0.
+type KV interface {
+	PageBytes() int64
+	// Reserve makes the pages 0 … n-1 usable; it never takes pages away.
+	Reserve(n int) error
+}
+
+// Heads describes one layer's attention to RopeStore.
+type Heads struct {
+	Q, K RMSNorm // over each head's HeadDim (Qwen3), or no norm
+	Rope Buf     // [positions, HeadDim]: cosines of the first half, then sines
+}
+
+// Backend makes what a Pass works on. Its methods may be called from one
+// goroutine at a time.
+type Backend interface {
+	// Name says which hardware and instruction set runs.
+	Name() string
+	// Compute is the type that activations are rounded to before a product.
+	Compute() DType
+	NewGroup(parts ...Part) (Group, error)
+	NewBuf(rows, cols int) (Buf, error)
+	// Upload makes a Buf that holds data, [rows, cols].
+	Upload(rows, cols int, data []float32) (Buf, error)
+	// Download copies row r of b into dst, [cols].
+	Download(dst []float32, b Buf, r int) error
+	NewKV(KVShape) (KV, error)
+	// NewPass makes a Pass; passes of one backend do not run at once.
+	NewPass() (Pass, error)
+	// Close gives everything back; nothing made by the backend may be used after.
+	Close() error
+}
+
+// Pass issues operations. The first error stops those that follow and is
+// returned by End, which also begins the next pass.
+type Pass interface {
+	// Embed sets dst [T, dim] to the rows of table that tokens name.
+	Embed(dst Buf, table Group, tokens []int32)
+	// Linear sets dst [T, out] to g of x [T, in], with what f says.
+	Linear(dst Buf, g Group, x Buf, f Fuse)
+	// RopeStore rotates q and k of qkv [T, q|k|v] by position, in place, after
+	// their norms, and writes k and v into the pages of b.
+	RopeStore(qkv Buf, h Heads, b *Batch, layer int)
+	// Attend sets dst [T, heads·head_dim] to causal attention of q over the pages.
+	Attend(dst, qkv Buf, b *Batch, layer int)
+	// Gather sets dst [len(rows), dim] to those rows of src.
+	Gather(dst, src Buf, rows []int32)
+	// End waits for all of it and returns the first error.
+	End() error
+}

@@ -1,0 +1,151 @@
+package kernels
+
+import "fmt"
+
+// kvPool is the CPU's KV. Within a page each layer and key head has its keys
+// as one weight tile whose rows are the positions, [head_dim][16], and its values
+// as tiles whose rows are the dimensions, [head_dim/16][position][16]: attention
+// then is two dense products. bf16 comes in pairs along the second axis.
+type kvPool struct {
+	KVShape
+	c        *CPU
+	padded   int // head_dim, padded to a tile
+	headSize int // bytes of the keys and values of one head
+	pageSize int
+	pages    [][]byte
+}
+
+// NewKV implements Backend.
+func (c *CPU) NewKV(s KVShape) (KV, error) {
+	if s.HeadDim%2 != 0 {
+		return nil, fmt.Errorf("head dimension %d, want an even number", s.HeadDim)
+	}
+	k := &kvPool{KVShape: s, c: c, padded: roundUp(s.HeadDim, tileRows)}
+	k.headSize = PageTokens * (s.HeadDim + k.padded) * s.Type.Size()
+	k.pageSize = k.headSize * s.KVHeads * s.Layers
+	return k, nil
+}
+
+func (k *kvPool) PageBytes() int64 { return int64(k.pageSize) }
+
+func (k *kvPool) Reserve(n int) error {
+	for len(k.pages) < n {
+		mem, err := k.c.memory.alloc(k.pageSize)
+		if err != nil {
+			return err
+		}
+		k.pages = append(k.pages, mem)
+	}
+	return nil
+}
+
+func (k *kvPool) head(page int32, layer, head int) []byte {
+	return k.pages[page][(layer*k.KVHeads+head)*k.headSize:][:k.headSize]
+}
+
+func (k *kvPool) keys(page int32, layer, head int) []byte {
+	return k.head(page, layer, head)[:PageTokens*k.HeadDim*k.Type.Size()]
+}
+
+func (k *kvPool) values(page int32, layer, head int) []byte {
+	return k.head(page, layer, head)[PageTokens*k.HeadDim*k.Type.Size():]
+}
+
+// perStep is how many positions or dimensions a dense kernel takes in a step.
+func (k *kvPool) perStep() int {
+	if k.Type == BF16 {
+		return 2
+	}
+	return 1
+}
+
+// store writes the key and value of one head at a slot of a page. With last set
+// nothing of this sequence follows yet: the other half of a pair is zeroed, as
+// what an earlier user of the page left there might not be finite.
+func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, last bool) {
+	if k.Type == F32 {
+		ks, vs := asF32(k.keys(page, layer, head)), asF32(k.values(page, layer, head))
+		for d, v := range key {
+			ks[d*PageTokens+slot] = v
+		}
+		for d, v := range value {
+			vs[(d/tileRows*PageTokens+slot)*tileRows+d%tileRows] = v
+		}
+		return
+	}
+	ks, vs := asU32(k.keys(page, layer, head)), asU16(k.values(page, layer, head))
+	for d := 0; d+1 < len(key); d += 2 {
+		ks[d/2*PageTokens+slot] = uint32(toBF16(key[d])) | uint32(toBF16(key[d+1]))<<16
+	}
+	for d, v := range value {
+		at := ((d/tileRows*PageTokens/2+slot/2)*tileRows + d%tileRows) * 2
+		vs[at+slot%2] = toBF16(v)
+		if last && slot%2 == 0 {
+			vs[at+1] = 0
+		}
+	}
+}
+
+// ropeJob rotates and stores; a task is ropeRows rows of the batch.
+type ropeJob struct {
+	c       *CPU
+	qkv     *buf
+	h       Heads
+	kv      *kvPool
+	b       *Batch
+	layer   int
+	scratch [][]float32 // per worker: one head, normalized
+}
+
+const ropeRows = 8
+
+func (p *pass) RopeStore(qkv Buf, h Heads, b *Batch, layer int) {
+	j := &p.rope
+	j.qkv, j.h, j.kv, j.b, j.layer = qkv.(*buf), h, b.KV.(*kvPool), b, layer
+	if rope := h.Rope.(*buf); rope.cols != j.kv.HeadDim {
+		want(false, "RopeStore", "a table of %d for heads of %d", rope.cols, j.kv.HeadDim)
+	}
+	for w := range j.scratch {
+		if len(j.scratch[w]) < j.kv.HeadDim {
+			j.scratch[w] = make([]float32, j.kv.HeadDim)
+		}
+	}
+	p.run(j, (j.qkv.rows+ropeRows-1)/ropeRows)
+}
+
+func (j *ropeJob) run(worker, task int) {
+	first, end := task*ropeRows, min((task+1)*ropeRows, j.qkv.rows)
+	row := 0
+	for i := range j.b.Seqs {
+		s := &j.b.Seqs[i]
+		for r := max(first, row); r < min(end, row+s.Rows); r++ {
+			j.row(j.scratch[worker], r, s.Pos+r-row, s.Pages, r == row+s.Rows-1)
+		}
+		row += s.Rows
+	}
+}
+
+func (j *ropeJob) row(scratch []float32, r, pos int, pages []int32, last bool) {
+	hd, kvHeads := j.kv.HeadDim, j.kv.KVHeads
+	row := j.qkv.row(r)
+	table := j.h.Rope.(*buf).row(pos)
+	cos, sin := table[:hd/2], table[hd/2:]
+	heads := len(row)/hd - 2*kvHeads
+	for i := range heads + kvHeads {
+		x, norm := row[i*hd:(i+1)*hd], j.h.Q
+		if i >= heads {
+			norm = j.h.K
+		}
+		if norm.Weight != nil {
+			j.c.rmsNorm(scratch[:hd], x, norm.Weight.(*buf).data, norm.Eps)
+			copy(x, scratch)
+		}
+		j.c.rope(x, cos, sin)
+	}
+	page, slot := pages[pos/PageTokens], pos%PageTokens
+	keys := row[heads*hd:]
+	values := keys[kvHeads*hd:]
+	for i := range kvHeads {
+		j.kv.store(page, j.layer, i, slot, keys[i*hd:(i+1)*hd], values[i*hd:(i+1)*hd], last)
+	}
+}

@@ -1,0 +1,68 @@
+package kernels
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/edsrzf/mmap-go"
+)
+
+// arena gives zeroed, 64-byte aligned memory from anonymous mappings: outside
+// the Go heap, so that weights do not double what the collector lets it grow to.
+type arena struct {
+	maps []mmap.MMap
+	free []byte
+	used int64
+}
+
+const (
+	arenaChunk = 32 << 20
+	cacheLine  = 64
+)
+
+func (a *arena) alloc(n int) ([]byte, error) {
+	n = roundUp(n, cacheLine)
+	if n > len(a.free) {
+		size := max(n, arenaChunk)
+		m, err := mmap.MapRegion(nil, size, mmap.RDWR, mmap.ANON, 0)
+		if err != nil {
+			return nil, fmt.Errorf("cannot get %d MiB of memory: %w", size>>20, err)
+		}
+		adviseHuge(m)
+		a.maps = append(a.maps, m)
+		if size-n < len(a.free) { // keep the larger rest
+			a.used += int64(n)
+			return m[:n:n], nil
+		}
+		a.free = m
+	}
+	b := a.free[:n:n]
+	a.free = a.free[n:]
+	a.used += int64(n)
+	return b, nil
+}
+
+func (a *arena) close() error {
+	var first error
+	for i := range a.maps {
+		if err := a.maps[i].Unmap(); err != nil && first == nil {
+			first = err
+		}
+	}
+	a.maps, a.free = nil, nil
+	return first
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func asF32(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+func asU16(b []byte) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/2)
+}
+
+func asU32(b []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}

@@ -1,0 +1,158 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+
+	"armor/kernels"
+	"armor/model/checkpoint"
+)
+
+// Loader reads a decoder's parts from a checkpoint into a backend. After the
+// first error its methods return nothing; Finish returns that error.
+type Loader struct {
+	ck  *checkpoint.Checkpoint
+	b   kernels.Backend
+	err error
+}
+
+// NewLoader reads from ck into b.
+func NewLoader(ck *checkpoint.Checkpoint, b kernels.Backend) *Loader {
+	return &Loader{ck: ck, b: b}
+}
+
+// Finish returns the first error, or one that names a tensor nobody asked for.
+func (l *Loader) Finish() error {
+	if l.err != nil {
+		return l.err
+	}
+	for _, name := range l.ck.Unused() {
+		// Older converters stored this table, which follows from the config.
+		if !strings.HasSuffix(name, ".rotary_emb.inv_freq") {
+			return fmt.Errorf("%s: tensor %s: not part of this architecture", l.ck.Path, name)
+		}
+	}
+	return nil
+}
+
+func (l *Loader) need(name string, shape ...int) *checkpoint.Tensor {
+	if l.err != nil {
+		return nil
+	}
+	t, err := l.ck.Need(name, shape...)
+	if err != nil {
+		l.err = err
+	}
+	return t
+}
+
+// Linear reads module, [out, in].
+func (l *Loader) Linear(module string, out, in int, bias bool) Linear {
+	d := &Dense{Module: module, Weight: l.need(module+".weight", out, in)}
+	if bias {
+		d.Bias = l.vector(module+".bias", out)
+	}
+	return d
+}
+
+// vector reads a one-dimensional tensor of n.
+func (l *Loader) vector(name string, n int) []float32 {
+	t := l.need(name, n)
+	if t == nil {
+		return nil
+	}
+	v := make([]float32, n)
+	if err := t.ReadRows(v, 0, 1); err != nil {
+		l.err = err
+	}
+	return v
+}
+
+// Group packs linear layers that read the same x.
+func (l *Loader) Group(linears ...Linear) kernels.Group {
+	if l.err != nil {
+		return nil
+	}
+	parts := make([]kernels.Part, len(linears))
+	for i, lin := range linears {
+		parts[i] = lin.part(l.b.Compute())
+	}
+	unify(parts)
+	g, err := l.b.NewGroup(parts...)
+	if err != nil {
+		l.err = fmt.Errorf("%s: %w", l.ck.Path, err)
+		return nil
+	}
+	for _, lin := range linears {
+		lin.release()
+	}
+	return g
+}
+
+// unify keeps all parts in f32 where one of them needs it.
+func unify(parts []kernels.Part) {
+	for _, p := range parts {
+		if p.Type == kernels.F32 {
+			for i := range parts {
+				parts[i].Type = kernels.F32
+			}
+		}
+	}
+}
+
+// Norm reads the weight of an RMSNorm over n.
+func (l *Loader) Norm(module string, n int, eps float32) kernels.RMSNorm {
+	w := l.vector(module+".weight", n)
+	if l.err != nil {
+		return kernels.RMSNorm{}
+	}
+	buf, err := l.b.Upload(1, n, w)
+	if err != nil {
+		l.err = fmt.Errorf("%s: %w", l.ck.Path, err)
+	}
+	return kernels.RMSNorm{Weight: buf, Eps: eps}
+}
+
+// Extras are the parts of a layer that not every family has.
+type Extras struct {
+	QKVBias, OBias bool
+	QKNorm         bool
+}
+
+// Decoder reads a decoder under the tensor names that Llama, Qwen2 and Qwen3
+// share in Hugging Face's folders.
+func (l *Loader) Decoder(c Config, x Extras) (*Decoder, error) {
+	d := &Decoder{Config: c, Layers: make([]Layer, c.Layers)}
+	d.Embedding = l.Group(l.Linear("model.embed_tokens", c.Vocab, c.Dim, false))
+	for i := range d.Layers {
+		l.layer(&d.Layers[i], fmt.Sprintf("model.layers.%d.", i), &c, x)
+	}
+	d.Norm = l.Norm("model.norm", c.Dim, c.Eps)
+	if c.Tied {
+		d.Head = d.Embedding
+		l.ck.Tensor("lm_head.weight") // some folders store it all the same
+	} else {
+		d.Head = l.Group(l.Linear("lm_head", c.Vocab, c.Dim, false))
+	}
+	return d, l.Finish()
+}
+
+func (l *Loader) layer(y *Layer, name string, c *Config, x Extras) {
+	attn, mlp := name+"self_attn.", name+"mlp."
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	y.AttnNorm = l.Norm(name+"input_layernorm", c.Dim, c.Eps)
+	y.QKV = l.Group(
+		l.Linear(attn+"q_proj", q, c.Dim, x.QKVBias),
+		l.Linear(attn+"k_proj", kv, c.Dim, x.QKVBias),
+		l.Linear(attn+"v_proj", kv, c.Dim, x.QKVBias))
+	if x.QKNorm {
+		y.QNorm = l.Norm(attn+"q_norm", c.HeadDim, c.Eps)
+		y.KNorm = l.Norm(attn+"k_norm", c.HeadDim, c.Eps)
+	}
+	y.O = l.Group(l.Linear(attn+"o_proj", c.Dim, q, x.OBias))
+	y.MLPNorm = l.Norm(name+"post_attention_layernorm", c.Dim, c.Eps)
+	y.GateUp = l.Group(
+		l.Linear(mlp+"gate_proj", c.FF, c.Dim, false),
+		l.Linear(mlp+"up_proj", c.FF, c.Dim, false))
+	y.Down = l.Group(l.Linear(mlp+"down_proj", c.Dim, c.FF, false))
+}

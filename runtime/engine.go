@@ -1,0 +1,218 @@
+// Package runtime generates text: an Engine batches sequences into forward
+// passes over a paged KV cache.
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"armor/kernels"
+	"armor/model"
+	"armor/runtime/sample"
+)
+
+// Options are an Engine's limits; zero values are defaults.
+type Options struct {
+	Context int           // positions of a sequence: the model's, at most 8192
+	Rows    int           // rows of one forward pass: 512
+	Seqs    int           // sequences that run at once: 16
+	KVBytes int64         // all pages: what Seqs full sequences need
+	KVType  kernels.DType // set by New to the backend's compute type unless KVF32
+	KVF32   bool          // keep keys and values in f32 whatever the compute type
+}
+
+// Engine runs requests. It is for one goroutine.
+type Engine struct {
+	model   *model.Model
+	pass    kernels.Pass
+	pages   *pagePool
+	logits  kernels.Buf // [Seqs, vocab]
+	row     []float32   // [vocab]
+	options Options
+
+	waiting []*Sequence
+	running []*Sequence // the oldest first
+	batch   kernels.Batch
+	stepped []*Sequence // the batch's sequences, in its order
+}
+
+// DefaultContext bounds the context unless a user asks for more.
+const DefaultContext = 8192
+
+// New makes an engine on a loaded model.
+func New(m *model.Model, o Options) (*Engine, error) {
+	if o.Context < 0 || o.Context > m.Decoder.Context {
+		return nil, fmt.Errorf("context: got %d positions, want 1 to the model's %d", o.Context, m.Decoder.Context)
+	}
+	if o.Context == 0 {
+		o.Context = min(m.Decoder.Context, DefaultContext)
+	}
+	if o.Rows == 0 {
+		o.Rows = 512
+	}
+	if o.Seqs == 0 {
+		o.Seqs = 16
+	}
+	if o.KVType = m.Backend.Compute(); o.KVF32 {
+		o.KVType = kernels.F32
+	}
+	e := &Engine{model: m, options: o, row: make([]float32, m.Decoder.Vocab)}
+	kv, err := m.Backend.NewKV(m.Decoder.KVShape(o.KVType))
+	if err != nil {
+		return nil, err
+	}
+	if o.KVBytes == 0 {
+		o.KVBytes = int64(pagesFor(o.Context)) * int64(o.Seqs) * kv.PageBytes()
+	}
+	if e.pages, err = newPagePool(kv, o.KVBytes); err != nil {
+		return nil, err
+	}
+	if e.logits, err = m.Backend.NewBuf(o.Seqs, m.Decoder.Vocab); err != nil {
+		return nil, err
+	}
+	if err := m.Decoder.Prepare(m.Backend, o.Rows, o.Context); err != nil {
+		return nil, err
+	}
+	if e.pass, err = m.Backend.NewPass(); err != nil {
+		return nil, err
+	}
+	e.batch.KV = kv
+	return e, nil
+}
+
+// Context is the longest sequence.
+func (e *Engine) Context() int { return e.options.Context }
+
+// Request asks for tokens after a prompt.
+type Request struct {
+	Prompt    []int32
+	Sampling  sample.Params
+	MaxTokens int                 // 0: to the end of the context
+	Stop      []int32             // tokens that end the sequence, not given to OnToken
+	OnToken   func(id int32) bool // called in Step; false ends the sequence
+}
+
+// Reason says why a sequence ended.
+type Reason string
+
+const (
+	ReasonStop    Reason = "stop"    // a stop token, or OnToken's false
+	ReasonLength  Reason = "length"  // MaxTokens
+	ReasonContext Reason = "context" // no position is left
+	ReasonCancel  Reason = "cancel"
+)
+
+// Sequence is a request's state.
+type Sequence struct {
+	request Request
+	sampler *sample.Sampler
+	tokens  []int32 // prompt, then what was generated
+	stored  int     // tokens whose keys and values are in pages
+	next    int     // tokens of this step
+	pages   []int32
+	reason  Reason
+}
+
+// Generated are the tokens after the prompt.
+func (s *Sequence) Generated() []int32 { return s.tokens[len(s.request.Prompt):] }
+
+// Reason is empty while the sequence runs.
+func (s *Sequence) Reason() Reason { return s.reason }
+
+// Prefilled says whether the whole prompt has been read.
+func (s *Sequence) Prefilled() bool { return s.stored >= len(s.request.Prompt) }
+
+// ErrPrompt is wrapped by what Add returns for a prompt that cannot run.
+var ErrPrompt = errors.New("prompt")
+
+// Add queues a request.
+func (e *Engine) Add(r Request) (*Sequence, error) {
+	if len(r.Prompt) == 0 {
+		return nil, fmt.Errorf("%w: got no tokens, want at least one", ErrPrompt)
+	}
+	if len(r.Prompt) > e.options.Context {
+		return nil, fmt.Errorf("%w: got %d tokens, want at most the context of %d", ErrPrompt, len(r.Prompt), e.options.Context)
+	}
+	if pagesFor(len(r.Prompt)+1) > e.pages.limit {
+		return nil, fmt.Errorf("%w: %d tokens need more than all %d KV pages", ErrPrompt, len(r.Prompt), e.pages.limit)
+	}
+	for _, id := range r.Prompt {
+		if id < 0 || int(id) >= e.model.Decoder.Vocab {
+			return nil, fmt.Errorf("%w: token %d is not in the vocabulary of %d", ErrPrompt, id, e.model.Decoder.Vocab)
+		}
+	}
+	if err := r.Sampling.Check(); err != nil {
+		return nil, err
+	}
+	s := &Sequence{request: r, sampler: sample.New(r.Sampling), tokens: slices.Clone(r.Prompt)}
+	e.waiting = append(e.waiting, s)
+	return s, nil
+}
+
+// Cancel ends a sequence before the next Step.
+func (e *Engine) Cancel(s *Sequence) {
+	if s.reason == "" {
+		e.finish(s, ReasonCancel)
+	}
+}
+
+func (e *Engine) finish(s *Sequence, r Reason) {
+	s.reason = r
+	s.pages = e.pages.release(s.pages)
+	gone := func(o *Sequence) bool { return o == s }
+	e.waiting = slices.DeleteFunc(e.waiting, gone)
+	e.running = slices.DeleteFunc(e.running, gone)
+}
+
+// Step runs one forward pass over as many sequences as fit, and gives each that
+// has read its prompt one more token. It reports whether there is more to do.
+func (e *Engine) Step() (bool, error) {
+	if err := e.schedule(); err != nil {
+		return false, err
+	}
+	if len(e.stepped) == 0 {
+		return false, nil
+	}
+	if err := e.model.Decoder.Forward(e.pass, &e.batch, e.logits); err != nil {
+		return false, err
+	}
+	if err := e.advance(); err != nil {
+		return false, err
+	}
+	return len(e.running)+len(e.waiting) > 0, nil
+}
+
+// advance samples a token for each sequence whose logits were computed.
+func (e *Engine) advance() error {
+	out := 0
+	for _, s := range e.stepped {
+		s.stored += s.next
+		if s.stored < len(s.tokens) {
+			continue // the prompt goes on in the next step
+		}
+		if err := e.model.Backend.Download(e.row, e.logits, out); err != nil {
+			return err
+		}
+		out++
+		e.accept(s, s.sampler.Next(e.row))
+	}
+	return nil
+}
+
+func (e *Engine) accept(s *Sequence, id int32) {
+	r := &s.request
+	if slices.Contains(r.Stop, id) {
+		e.finish(s, ReasonStop)
+		return
+	}
+	s.tokens = append(s.tokens, id)
+	switch {
+	case r.OnToken != nil && !r.OnToken(id):
+		e.finish(s, ReasonStop)
+	case r.MaxTokens > 0 && len(s.Generated()) >= r.MaxTokens:
+		e.finish(s, ReasonLength)
+	case len(s.tokens) > e.options.Context:
+		e.finish(s, ReasonContext)
+	}
+}
