@@ -2,9 +2,9 @@
 
 package amd64
 
-// The AVX2 kernels need AVX2 and FMA3, the AVX512 kernels AVX-512 F (and VL and
-// DQ where they use short registers). Lengths are those of the first slice.
-// Results are the same bits in both, except for which 0 and NaN Max returns.
+// The AVX2 kernels need AVX2 and FMA3, the AVX512 kernels AVX-512 F and DQ (for
+// VXORPS). Lengths are those of the first slice. Both give the same bits, except
+// for which zero or NaN Max returns.
 
 // SumSquaresAVX2 computes, where s is 32 sums, added by halves as in package ref:
 //

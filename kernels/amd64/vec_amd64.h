@@ -1,5 +1,5 @@
-// n words of ones end where n of zeros begin: 32 of each. Loading from
-// vecMask+128-4n gives a mask of the first n lanes.
+// 32 words of ones, then 32 of zeros: what lies at vecMask+128-4n is a mask of
+// the first n lanes.
 DATA vecMask<>+0x00(SB)/8, $0xffffffffffffffff
 DATA vecMask<>+0x08(SB)/8, $0xffffffffffffffff
 DATA vecMask<>+0x10(SB)/8, $0xffffffffffffffff

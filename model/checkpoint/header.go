@@ -206,12 +206,14 @@ func place(tensors []*Tensor, f *file, base, size int64) error {
 	slices.SortFunc(tensors, func(a, b *Tensor) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.size, b.size), cmp.Compare(a.Name, b.Name))
 	})
-	var at int64
-	for i, t := range tensors {
+	for _, t := range tensors {
 		if end := t.begin + t.size; end > size {
 			return fmt.Errorf("tensor %s: data_offsets: got %d to %d, beyond the %d bytes of data in the file (is it truncated?)",
 				strictjson.Name(t.Name), t.begin, end, size)
 		}
+	}
+	var at int64
+	for i, t := range tensors {
 		if t.begin != at {
 			what, after := "a hole", "the header"
 			if t.begin < at {

@@ -147,7 +147,7 @@ func TestBadFiles(t *testing.T) {
 		{"name of 1 MB", head(`{"` + strings.Repeat("n", 1<<20) + `":{"dtype":"X","shape":[],"data_offsets":[0,0]}}`), `nnn"...`},
 		{"dtype of 1 MB", head(entryOf(`"`+strings.Repeat("X", 1<<20)+`"`, shape, offsets)), `XXX"...`},
 		{"number of 1 MB", head(entryOf(bf16, "["+strings.Repeat("9", 1<<20)+"]", offsets)), "999..."},
-		{"too many tensors", head("{" + strings.Repeat(`"":0,`, 0) + manyTensors(maxTensors+1) + "}"), "too many tensors"},
+		{"too many tensors", head("{" + manyTensors(maxTensors+1) + "}"), "too many tensors"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open("model", single(c.file).open)

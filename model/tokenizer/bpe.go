@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 )
@@ -15,8 +16,8 @@ const (
 	spaceMark = "▁" // U+2581, SentencePiece's mark for a space
 
 	cacheSlots = 1 << 15
-	maxCached  = 48 // bytes of a word; longer ones seldom come again
-	maxShort   = 96 // symbols above which merging by a heap is faster
+	maxCached  = 48      // bytes of a word; longer ones seldom come again
+	maxScratch = 1 << 12 // symbols of a word whose scratch is kept
 	noRank     = math.MaxInt32
 )
 
@@ -37,6 +38,7 @@ type bpe struct {
 	whole    map[string]int32 // ignoreMerges: the words
 	seed     maphash.Seed
 	cache    [cacheSlots]atomic.Pointer[cachedWord]
+	scratch  sync.Pool // of *mergeScratch
 }
 
 type pair struct{ left, right int32 }
@@ -113,11 +115,7 @@ func (m *bpe) tokenize(dst []int32, word string) []int32 {
 	}
 	start := len(dst)
 	dst = m.symbols(dst, word)
-	symbols := dst[start:]
-	if len(symbols) > maxShort {
-		return dst[:start+m.mergeLong(symbols)]
-	}
-	return dst[:start+m.mergeShort(symbols)]
+	return dst[:start+m.merge(dst[start:])]
 }
 
 // symbols adds the ids of the single characters. An unknown character waits
@@ -169,42 +167,9 @@ func (m *bpe) inBytes(char string) bool {
 	return ok
 }
 
-func (m *bpe) lookup(left, right int32) merge {
-	if g, ok := m.merges[pair{left, right}]; ok {
-		return g
-	}
-	return merge{rank: noRank}
-}
-
-// mergeShort merges in place, lowest rank first, and returns the new length.
-func (m *bpe) mergeShort(symbols []int32) int {
-	var next [maxShort]merge // next[i]: what symbols i and i+1 would become
-	n := len(symbols)
-	for i := 0; i+1 < n; i++ {
-		next[i] = m.lookup(symbols[i], symbols[i+1])
-	}
-	for n > 1 {
-		best := 0
-		for i := 1; i < n-1; i++ {
-			if next[i].rank < next[best].rank {
-				best = i
-			}
-		}
-		if next[best].rank == noRank {
-			break
-		}
-		symbols[best] = next[best].id
-		copy(symbols[best+1:n-1], symbols[best+2:n])
-		copy(next[best:n-2], next[best+1:n-1])
-		n--
-		if best > 0 {
-			next[best-1] = m.lookup(symbols[best-1], symbols[best])
-		}
-		if best+1 < n {
-			next[best] = m.lookup(symbols[best], symbols[best+1])
-		}
-	}
-	return n
+type mergeScratch struct {
+	nodes []node
+	heap  rankHeap
 }
 
 // node is a symbol in a linked list, with what it and its right neighbour
@@ -214,51 +179,69 @@ type node struct {
 	merge          merge
 }
 
-// mergeLong is mergeShort by a heap, for words where that would be quadratic.
-func (m *bpe) mergeLong(symbols []int32) int {
-	nodes := make([]node, len(symbols))
-	heap := make(rankHeap, 0, len(symbols))
+// merge merges in place, lowest rank first, and returns the new length. Words
+// can be long (a text without spaces), so it must not be quadratic.
+func (m *bpe) merge(symbols []int32) int {
+	if len(symbols) < 2 {
+		return len(symbols)
+	}
+	w, _ := m.scratch.Get().(*mergeScratch)
+	if w == nil {
+		w = new(mergeScratch)
+	}
+	w.nodes, w.heap = slices.Grow(w.nodes[:0], len(symbols)), slices.Grow(w.heap[:0], len(symbols))
 	for i, id := range symbols {
-		nodes[i] = node{id: id, prev: int32(i) - 1, next: int32(i) + 1, merge: merge{rank: noRank}}
-		if i+1 < len(symbols) {
-			if nodes[i].merge = m.lookup(id, symbols[i+1]); nodes[i].merge.rank != noRank {
-				heap = append(heap, rankAt(nodes[i].merge.rank, int32(i)))
-			}
+		w.nodes = append(w.nodes, node{id: id, prev: int32(i) - 1, next: int32(i) + 1})
+	}
+	w.nodes[len(symbols)-1].next = -1
+	for i := range symbols {
+		if g := m.pairAt(w.nodes, int32(i)); g.rank != noRank {
+			w.heap = append(w.heap, rankAt(g.rank, int32(i)))
 		}
 	}
-	nodes[len(nodes)-1].next = -1
-	heap.init()
-	update := func(i int32) {
-		if nodes[i].merge = (merge{rank: noRank}); nodes[i].next >= 0 {
-			if nodes[i].merge = m.lookup(nodes[i].id, nodes[nodes[i].next].id); nodes[i].merge.rank != noRank {
-				heap.push(rankAt(nodes[i].merge.rank, i))
-			}
-		}
-	}
-	for len(heap) > 0 {
-		top := heap.pop()
+	w.heap.init()
+	for len(w.heap) > 0 {
+		top := w.heap.pop()
 		i := int32(uint32(top))
-		left := &nodes[i]
+		left := &w.nodes[i]
 		if left.merge.rank != int32(top>>32) {
 			continue // the pair has changed since
 		}
-		right := &nodes[left.next]
+		right := &w.nodes[left.next]
 		left.id, left.next = left.merge.id, right.next
 		right.merge.rank = noRank
 		if left.next >= 0 {
-			nodes[left.next].prev = i
+			w.nodes[left.next].prev = i
 		}
-		update(i)
-		if left.prev >= 0 {
-			update(left.prev)
+		for _, i := range [2]int32{i, left.prev} {
+			if i >= 0 {
+				if g := m.pairAt(w.nodes, i); g.rank != noRank {
+					w.heap.push(rankAt(g.rank, i))
+				}
+			}
 		}
 	}
 	n := 0
-	for i := int32(0); i >= 0; i = nodes[i].next {
-		symbols[n] = nodes[i].id
+	for i := int32(0); i >= 0; i = w.nodes[i].next {
+		symbols[n] = w.nodes[i].id
 		n++
 	}
+	if len(w.nodes) <= maxScratch {
+		m.scratch.Put(w)
+	}
 	return n
+}
+
+// pairAt looks up what node i and its right neighbour become.
+func (m *bpe) pairAt(nodes []node, i int32) merge {
+	n := &nodes[i]
+	n.merge.rank = noRank
+	if n.next >= 0 {
+		if g, ok := m.merges[pair{n.id, nodes[n.next].id}]; ok {
+			n.merge = g
+		}
+	}
+	return n.merge
 }
 
 // rankHeap is a binary heap of rank<<32 | position: equal ranks leftmost first.

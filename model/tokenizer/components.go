@@ -142,8 +142,10 @@ func (t *Tokenizer) setTemplate(c *component, path string) error {
 	if texts == 0 {
 		return fmt.Errorf("%s.single: no Sequence A", path)
 	}
-	t.prefix = append(sides[0], t.prefix...)
-	t.suffix = append(t.suffix, sides[1]...)
+	if len(t.prefix)+len(t.suffix) > 0 {
+		return fmt.Errorf("%s: a second template is not supported", path)
+	}
+	t.prefix, t.suffix = sides[0], sides[1]
 	return nil
 }
 

@@ -159,6 +159,7 @@ func (v *vocabEntries) UnmarshalJSON(b []byte) error {
 	if kind, _ := t.next(); kind != '{' {
 		return entryErrorf("model.vocab: not an object")
 	}
+	*v = make(vocabEntries, 0, len(b)/24)
 	for {
 		kind, token := t.next()
 		if kind == '}' {
@@ -181,6 +182,7 @@ func (m *mergeEntries) UnmarshalJSON(b []byte) error {
 	if kind, _ := t.next(); kind != '[' {
 		return entryErrorf("model.merges: not an array")
 	}
+	*m = make(mergeEntries, 0, len(b)/40)
 	for i := 0; ; i++ {
 		var left, right string
 		var ok bool
