@@ -43,7 +43,7 @@ func (p *pass) Attend(dst, qkv Buf, b *Batch, layer int) {
 	if j.dst.cols != j.heads*hd || j.dst.rows != j.qkv.rows {
 		want(false, "Attend", "[%d, %d] from [%d, %d]", j.dst.rows, j.dst.cols, j.qkv.rows, j.qkv.cols)
 	}
-	j.types = p.c.denseTypes(j.kv.Type == BF16)
+	j.types = p.c.denseTypes(8 * j.kv.Type.Size())
 	for w := range j.scratch {
 		s := &j.scratch[w]
 		if s.scores == nil || len(s.q) < padRows*hd {

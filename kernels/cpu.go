@@ -4,6 +4,8 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"unsafe"
+
+	"armor/kernels/ref"
 )
 
 // Options chooses how a CPU backend runs.
@@ -112,7 +114,7 @@ func (c *CPU) Download(dst []float32, b Buf, r int) error {
 type group struct {
 	name    string
 	in, out int
-	wide    bool // weights are bf16
+	bits    int // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
 	w       []byte
 	stride  int       // bytes of a tile
 	bias    []float32 // [out, padded to a tile] or nil
@@ -126,10 +128,14 @@ func (g *group) tiles() int   { return roundUp(g.out, tileRows) / tileRows }
 
 func (g *group) tile(i int) unsafe.Pointer { return unsafe.Pointer(&g.w[i*g.stride]) }
 
-// steps is what a dense kernel counts as k: inputs, or pairs of them.
+// steps is what a dense kernel counts as k: inputs, pairs or groups of them.
 func (g *group) steps() int {
-	if g.wide {
+	switch g.bits {
+	case 32:
+		return g.in
+	case 16:
 		return g.in / 2
+	default:
+		return g.in / ref.QuantGroup
 	}
-	return g.in
 }

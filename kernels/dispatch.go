@@ -13,6 +13,8 @@ const (
 	f32f32 denseTypes = iota
 	bf16f32
 	bf16bf16
+	int8f32
+	int4f32
 )
 
 func (t denseTypes) activationSize() int {
@@ -22,12 +24,16 @@ func (t denseTypes) activationSize() int {
 	return 4
 }
 
-// denseTypes is the pair that runs for weights of one width: bf16 activations
+// denseTypes is the pair that runs for weights of so many bits: bf16 activations
 // only where the processor multiplies them.
-func (c *CPU) denseTypes(wide bool) denseTypes {
+func (c *CPU) denseTypes(bits int) denseTypes {
 	switch {
-	case !wide:
+	case bits == 32:
 		return f32f32
+	case bits == 8:
+		return int8f32
+	case bits == 4:
+		return int4f32
 	case c.compute == BF16 && c.isa >= AVX512BF16:
 		return bf16bf16
 	default:
@@ -72,10 +78,18 @@ func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsaf
 	for i := range tiles {
 		out := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 4*tileRows*i)), (mr-1)*ldy+tileRows)
 		at := unsafe.Add(w, i*stride)
-		if t == f32f32 {
+		switch t {
+		case f32f32:
 			ref.DenseF32F32(unsafe.Slice((*float32)(at), k*tileRows), unsafe.Slice((*float32)(x), k*mr), k, mr, out, ldy, add)
-		} else {
+		case bf16f32:
 			ref.DenseBF16F32(unsafe.Slice((*uint16)(at), 2*k*tileRows), unsafe.Slice((*float32)(x), 2*k*mr), k, mr, out, ldy, add)
+		case int8f32, int4f32:
+			bits := 8
+			if t == int4f32 {
+				bits = 4
+			}
+			scales, codes := ref.QuantTile(bits, k*ref.QuantGroup)
+			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), bits, unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
 		}
 	}
 }

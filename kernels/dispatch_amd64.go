@@ -14,7 +14,7 @@ import (
 func BestISA() ISA {
 	has := func(f ...cpuid.FeatureID) bool { return cpuid.CPU.Supports(f...) }
 	switch {
-	case !has(cpuid.AVX2, cpuid.FMA3):
+	case !has(cpuid.AVX2, cpuid.FMA3, cpuid.F16C):
 		return Ref
 	case !has(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ):
 		return AVX2
@@ -44,6 +44,14 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 		denseWideAVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == f32f32:
 		denseF32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == int8f32:
+		denseInt8AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == int4f32:
+		denseInt4AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == int8f32:
+		denseInt8AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == int4f32:
+		denseInt4AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	default:
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}
@@ -119,5 +127,61 @@ func denseF32AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer,
 		amd64.DenseF32F32AVX2R4M1(w, stride, x, k, y, ldy, add)
 	default:
 		amd64.DenseF32F32AVX2R1M1(w, stride, x, k, y, ldy, add)
+	}
+}
+
+func denseInt8AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case mr == 12 && tiles == 2:
+		amd64.DenseInt8F32AVX512R2M12(w, stride, x, k, y, ldy, add)
+	case mr == 12:
+		amd64.DenseInt8F32AVX512R1M12(w, stride, x, k, y, ldy, add)
+	case mr == 4 && tiles == 4:
+		amd64.DenseInt8F32AVX512R4M4(w, stride, x, k, y, ldy, add)
+	case mr == 4:
+		amd64.DenseInt8F32AVX512R1M4(w, stride, x, k, y, ldy, add)
+	case tiles == 4:
+		amd64.DenseInt8F32AVX512R4M1(w, stride, x, k, y, ldy, add)
+	default:
+		amd64.DenseInt8F32AVX512R1M1(w, stride, x, k, y, ldy, add)
+	}
+}
+
+func denseInt8AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case mr == 6:
+		amd64.DenseInt8F32AVX2R1M6(w, stride, x, k, y, ldy, add)
+	case tiles == 4:
+		amd64.DenseInt8F32AVX2R4M1(w, stride, x, k, y, ldy, add)
+	default:
+		amd64.DenseInt8F32AVX2R1M1(w, stride, x, k, y, ldy, add)
+	}
+}
+
+func denseInt4AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case mr == 12 && tiles == 2:
+		amd64.DenseInt4F32AVX512R2M12(w, stride, x, k, y, ldy, add)
+	case mr == 12:
+		amd64.DenseInt4F32AVX512R1M12(w, stride, x, k, y, ldy, add)
+	case mr == 4 && tiles == 4:
+		amd64.DenseInt4F32AVX512R4M4(w, stride, x, k, y, ldy, add)
+	case mr == 4:
+		amd64.DenseInt4F32AVX512R1M4(w, stride, x, k, y, ldy, add)
+	case tiles == 4:
+		amd64.DenseInt4F32AVX512R4M1(w, stride, x, k, y, ldy, add)
+	default:
+		amd64.DenseInt4F32AVX512R1M1(w, stride, x, k, y, ldy, add)
+	}
+}
+
+func denseInt4AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case mr == 6:
+		amd64.DenseInt4F32AVX2R1M6(w, stride, x, k, y, ldy, add)
+	case tiles == 4:
+		amd64.DenseInt4F32AVX2R4M1(w, stride, x, k, y, ldy, add)
+	default:
+		amd64.DenseInt4F32AVX2R1M1(w, stride, x, k, y, ldy, add)
 	}
 }

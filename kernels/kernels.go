@@ -31,20 +31,39 @@ func (d DType) Size() int {
 	return 4
 }
 
+// Quant says that numbers are kept as integers: each is scale·code, with a scale
+// in f16 for every Group consecutive ones of a row. The zero Quant is none.
+type Quant struct {
+	Bits  int // 8 or 4, two's complement
+	Group int // 32
+}
+
 // Matrix is where a backend reads a weight from: rows as f32. It may be called
 // from several goroutines at once.
 type Matrix interface {
 	Rows() int
 	Cols() int
 	ReadRows(dst []float32, row, n int) error
+	// Release says that these rows are not needed again.
+	Release(row, n int)
+}
+
+// Coded is a Matrix that is already quantized.
+type Coded interface {
+	Matrix
+	// Fits says whether codes of that kind hold the values exactly.
+	Fits(Quant) bool
+	// ReadCodes reads n rows: codes [n, cols] and scales, f16, [n, cols/Group].
+	ReadCodes(codes []int8, scales []uint16, row, n int) error
 }
 
 // Part is one linear layer of a group: y = W·x + bias.
 type Part struct {
-	Name string
-	W    Matrix    // [d_out, d_in]
-	Type DType     // how W is kept
-	Bias []float32 // [d_out] or nil
+	Name  string
+	W     Matrix    // [d_out, d_in]
+	Type  DType     // how W is kept, unless Quant says otherwise
+	Quant Quant     // a Coded W that fits is kept exactly
+	Bias  []float32 // [d_out] or nil
 }
 
 // Group is one or more linear layers that read the same x and run as one

@@ -82,7 +82,7 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 		return
 	}
 	j.plan = p.c.plan(j.x.rows)
-	j.types = p.c.denseTypes(j.g.wide)
+	j.types = p.c.denseTypes(j.g.bits)
 	j.panelSize = j.plan.big * in * j.types.activationSize()
 	if need := j.plan.tiles() * j.panelSize; need > len(j.panels) {
 		j.panels = make([]byte, need)

@@ -15,8 +15,9 @@ type plain struct {
 	data       []float32
 }
 
-func (m *plain) Rows() int { return m.rows }
-func (m *plain) Cols() int { return m.cols }
+func (m *plain) Rows() int          { return m.rows }
+func (m *plain) Cols() int          { return m.cols }
+func (m *plain) Release(row, n int) {}
 func (m *plain) ReadRows(dst []float32, row, n int) error {
 	copy(dst, m.data[row*m.cols:(row+n)*m.cols])
 	return nil

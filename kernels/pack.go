@@ -6,31 +6,56 @@ import (
 	"sync"
 
 	"armor/kernels/ref"
+
+	"github.com/x448/float16"
 )
 
 const tileRows = ref.TileRows
 
+// bits is the width that a part asks for.
+func (p *Part) bits() int {
+	if p.Quant.Bits != 0 {
+		return p.Quant.Bits
+	}
+	return 8 * p.Type.Size()
+}
+
+// check says whether a part can stand in a group that reads in inputs.
+func (p *Part) check(in, bits int) error {
+	q := p.Quant
+	switch {
+	case p.W.Cols() != in:
+		return fmt.Errorf("%s: got %d inputs, want the %d of its group", p.Name, p.W.Cols(), in)
+	case p.bits() != bits:
+		return fmt.Errorf("%s: got weights of %d bits, want the %d of its group", p.Name, p.bits(), bits)
+	case p.Bias != nil && len(p.Bias) != p.W.Rows():
+		return fmt.Errorf("%s: got %d biases, want %d", p.Name, len(p.Bias), p.W.Rows())
+	case in%2 != 0:
+		return fmt.Errorf("%s: got %d inputs, want an even number", p.Name, in)
+	case q != Quant{} && (q.Bits != 8 && q.Bits != 4 || q.Group != ref.QuantGroup):
+		return fmt.Errorf("%s: got %d bits in groups of %d, want 8 or 4 in groups of %d", p.Name, q.Bits, q.Group, ref.QuantGroup)
+	case q != Quant{} && in%q.Group != 0:
+		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for quantized weights", p.Name, in, q.Group)
+	}
+	return nil
+}
+
 // NewGroup implements Backend.
 func (c *CPU) NewGroup(parts ...Part) (Group, error) {
-	g := &group{name: parts[0].Name, in: parts[0].W.Cols(), wide: parts[0].Type == BF16}
+	g := &group{name: parts[0].Name, in: parts[0].W.Cols(), bits: parts[0].bits()}
 	biased := false
-	for _, p := range parts {
-		if p.W.Cols() != g.in {
-			return nil, fmt.Errorf("%s: %d inputs, want the %d of %s", p.Name, p.W.Cols(), g.in, g.name)
+	for i := range parts {
+		if err := parts[i].check(g.in, g.bits); err != nil {
+			return nil, err
 		}
-		if (p.Type == BF16) != g.wide {
-			return nil, fmt.Errorf("%s: weights of type %v, want that of %s", p.Name, p.Type, g.name)
-		}
-		if p.Bias != nil && len(p.Bias) != p.W.Rows() {
-			return nil, fmt.Errorf("%s: %d biases, want %d", p.Name, len(p.Bias), p.W.Rows())
-		}
-		biased = biased || p.Bias != nil
-		g.out += p.W.Rows()
+		biased = biased || parts[i].Bias != nil
+		g.out += parts[i].W.Rows()
 	}
-	if g.in%2 != 0 {
-		return nil, fmt.Errorf("%s: %d inputs, want an even number", g.name, g.in)
+	g.stride = tileRows * g.in * g.bits / 8
+	if g.bits <= 8 {
+		scales, codes := ref.QuantTile(g.bits, g.in)
+		g.stride = scales + codes
 	}
-	g.stride = tileRows * g.in * parts[0].Type.Size()
 	var err error
 	if g.w, err = c.memory.alloc(g.tiles() * g.stride); err != nil {
 		return nil, err
@@ -39,29 +64,45 @@ func (c *CPU) NewGroup(parts ...Part) (Group, error) {
 		g.bias = make([]float32, g.tiles()*tileRows)
 	}
 	first := 0
-	for _, p := range parts {
-		if biased && p.Bias != nil {
-			copy(g.bias[first:], p.Bias)
+	for i := range parts {
+		if parts[i].Bias != nil {
+			copy(g.bias[first:], parts[i].Bias)
 		}
-		j := &packJob{g: g, w: p.W, first: first}
-		c.pool.run(j, (p.W.Rows()+packRows-1)/packRows)
-		if err := c.pool.err(); err != nil {
+		if err := c.packPart(g, &parts[i], first); err != nil {
 			return nil, err
 		}
-		if j.err != nil {
-			return nil, j.err
-		}
-		first += p.W.Rows()
+		first += parts[i].W.Rows()
 	}
 	return g, nil
 }
 
-// packJob packs one part; a task is packRows of its rows. Tiles at a border of
-// tasks or parts are written by two of them, but never the same bytes.
+// packPart packs a part in pieces, so that little of its source is in memory.
+func (c *CPU) packPart(g *group, p *Part, first int) error {
+	const piece = 16 << 20
+	tasks := max(1, piece/(4*packRows*g.in))
+	for row := 0; row < p.W.Rows(); row += tasks * packRows {
+		n := min(tasks*packRows, p.W.Rows()-row)
+		j := &packJob{g: g, part: p, first: first, row: row, end: row + n}
+		c.pool.run(j, (n+packRows-1)/packRows)
+		if err := c.pool.err(); err != nil {
+			return err
+		}
+		if j.err != nil {
+			return j.err
+		}
+		p.W.Release(row, n)
+	}
+	return nil
+}
+
+// packJob packs the rows row … end-1 of one part; a task is packRows of them.
+// Tasks and parts may share a tile, but never the same bytes of it.
 type packJob struct {
 	g     *group
-	w     Matrix
+	part  *Part
 	first int // row of the group where the part begins
+	row   int
+	end   int
 
 	mu  sync.Mutex
 	err error
@@ -70,24 +111,87 @@ type packJob struct {
 const packRows = 4 * tileRows
 
 func (j *packJob) run(_, task int) {
-	r0 := task * packRows
-	n := min(packRows, j.w.Rows()-r0)
-	rows := make([]float32, n*j.g.in)
-	if err := j.w.ReadRows(rows, r0, n); err != nil {
+	row := j.row + task*packRows
+	if err := j.pack(row, min(packRows, j.end-row)); err != nil {
 		j.mu.Lock()
 		j.err = err
 		j.mu.Unlock()
-		return
-	}
-	for r := range n {
-		j.g.pack(j.first+r0+r, rows[r*j.g.in:(r+1)*j.g.in])
 	}
 }
 
+func (j *packJob) pack(row, n int) error {
+	g, p := j.g, j.part
+	if g.bits <= 8 {
+		return j.packCodes(row, n)
+	}
+	rows := make([]float32, n*g.in)
+	if err := p.W.ReadRows(rows, row, n); err != nil {
+		return err
+	}
+	for r := range n {
+		g.pack(j.first+row+r, rows[r*g.in:(r+1)*g.in])
+	}
+	return nil
+}
+
+// packCodes takes the codes of a source that has them, and else rounds.
+func (j *packJob) packCodes(row, n int) error {
+	g, p := j.g, j.part
+	codes, scales := make([]int8, n*g.in), make([]uint16, n*g.in/ref.QuantGroup)
+	if coded, ok := p.W.(Coded); ok && coded.Fits(p.Quant) {
+		if err := coded.ReadCodes(codes, scales, row, n); err != nil {
+			return err
+		}
+	} else {
+		rows := make([]float32, n*g.in)
+		if err := p.W.ReadRows(rows, row, n); err != nil {
+			return err
+		}
+		for i := range scales {
+			if !quantize(codes[i*ref.QuantGroup:], &scales[i], rows[i*ref.QuantGroup:][:ref.QuantGroup], g.bits) {
+				return fmt.Errorf("%s: row %d holds values that cannot be quantized", p.Name, row+i*ref.QuantGroup/g.in)
+			}
+		}
+	}
+	for r := range n {
+		tile, lane := (j.first+row+r)/tileRows, (j.first+row+r)%tileRows
+		ref.PackQuant(g.tileBytes(tile), g.bits, lane, codes[r*g.in:(r+1)*g.in], scales[r*g.in/ref.QuantGroup:(r+1)*g.in/ref.QuantGroup])
+	}
+	return nil
+}
+
+// quantize rounds x to the nearest multiples of a scale that maps the largest
+// to the largest code. It reports whether all of x is finite and in range.
+func quantize(codes []int8, scale *uint16, x []float32, bits int) bool {
+	most := float32(0)
+	for _, v := range x {
+		if v != v {
+			return false
+		}
+		most = max(most, v, -v)
+	}
+	limit := float32(int(1)<<(bits-1) - 1)
+	half := float16.Fromfloat32(most / limit)
+	s := half.Float32()
+	if math.IsInf(float64(s), 0) {
+		return false
+	}
+	*scale = half.Bits()
+	for i, v := range x {
+		codes[i] = 0
+		if s > 0 {
+			codes[i] = int8(min(limit, max(-limit, float32(math.RoundToEven(float64(v/s))))))
+		}
+	}
+	return true
+}
+
+func (g *group) tileBytes(i int) []byte { return g.w[i*g.stride : (i+1)*g.stride] }
+
+// pack puts one row of floats into its lane.
 func (g *group) pack(row int, src []float32) {
-	tile, lane := row/tileRows, row%tileRows
-	mem := g.w[tile*g.stride : (tile+1)*g.stride]
-	if !g.wide {
+	mem, lane := g.tileBytes(row/tileRows), row%tileRows
+	if g.bits == 32 {
 		dst := asF32(mem)[lane:]
 		for i, v := range src {
 			dst[i*tileRows] = v
@@ -100,22 +204,24 @@ func (g *group) pack(row int, src []float32) {
 	}
 }
 
-// unpack is the reverse of pack.
+// unpack reads one row back.
 func (g *group) unpack(dst []float32, row int) {
-	tile, lane := row/tileRows, row%tileRows
-	mem := g.w[tile*g.stride : (tile+1)*g.stride]
-	if !g.wide {
+	mem, lane := g.tileBytes(row/tileRows), row%tileRows
+	switch g.bits {
+	case 32:
 		src := asF32(mem)[lane:]
 		for i := range dst {
 			dst[i] = src[i*tileRows]
 		}
-		return
-	}
-	src := asU32(mem)[lane:]
-	for i := 0; i+1 < len(dst); i += 2 {
-		pair := src[i/2*tileRows]
-		dst[i] = math.Float32frombits(pair << 16)
-		dst[i+1] = math.Float32frombits(pair & 0xffff0000)
+	case 16:
+		src := asU32(mem)[lane:]
+		for i := 0; i+1 < len(dst); i += 2 {
+			pair := src[i/2*tileRows]
+			dst[i] = math.Float32frombits(pair << 16)
+			dst[i+1] = math.Float32frombits(pair & 0xffff0000)
+		}
+	default:
+		ref.UnpackQuant(dst, mem, g.bits, lane)
 	}
 }
 

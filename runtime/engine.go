@@ -88,9 +88,18 @@ func (e *Engine) Context() int { return e.options.Context }
 type Request struct {
 	Prompt    []int32
 	Sampling  sample.Params
-	MaxTokens int                 // 0: to the end of the context
-	Stop      []int32             // tokens that end the sequence, not given to OnToken
-	OnToken   func(id int32) bool // called in Step; false ends the sequence
+	MaxTokens int              // 0: to the end of the context
+	Stop      []int32          // tokens that end the sequence, not given to OnToken
+	Logprobs  int              // with each token: this many alternatives, -1: no logprobs at all
+	OnToken   func(Token) bool // called in Step; false ends the sequence
+	Keep      bool             // the keys and values stay for Resume, until Free
+}
+
+// Token is one generated token.
+type Token struct {
+	ID     int32
+	Chosen sample.Logprob   // where Logprobs was not -1
+	Top    []sample.Logprob // the Logprobs most likely
 }
 
 // Reason says why a sequence ended.
@@ -110,6 +119,7 @@ type Sequence struct {
 	tokens  []int32 // prompt, then what was generated
 	stored  int     // tokens whose keys and values are in pages
 	next    int     // tokens of this step
+	reused  int     // tokens of the prompt that were stored already
 	pages   []int32
 	reason  Reason
 }
@@ -123,31 +133,70 @@ func (s *Sequence) Reason() Reason { return s.reason }
 // Prefilled says whether the whole prompt has been read.
 func (s *Sequence) Prefilled() bool { return s.stored >= len(s.request.Prompt) }
 
+// Reused is the number of the prompt's tokens that were not read again.
+func (s *Sequence) Reused() int { return s.reused }
+
 // ErrPrompt is wrapped by what Add returns for a prompt that cannot run.
 var ErrPrompt = errors.New("prompt")
 
 // Add queues a request.
 func (e *Engine) Add(r Request) (*Sequence, error) {
+	if err := e.check(&r); err != nil {
+		return nil, err
+	}
+	s := &Sequence{}
+	e.queue(s, r)
+	return s, nil
+}
+
+func (e *Engine) check(r *Request) error {
 	if len(r.Prompt) == 0 {
-		return nil, fmt.Errorf("%w: got no tokens, want at least one", ErrPrompt)
+		return fmt.Errorf("%w: got no tokens, want at least one", ErrPrompt)
 	}
 	if len(r.Prompt) > e.options.Context {
-		return nil, fmt.Errorf("%w: got %d tokens, want at most the context of %d", ErrPrompt, len(r.Prompt), e.options.Context)
+		return fmt.Errorf("%w: got %d tokens, want at most the context of %d", ErrPrompt, len(r.Prompt), e.options.Context)
 	}
 	if pagesFor(len(r.Prompt)+1) > e.pages.limit {
-		return nil, fmt.Errorf("%w: %d tokens need more than all %d KV pages", ErrPrompt, len(r.Prompt), e.pages.limit)
+		return fmt.Errorf("%w: %d tokens need more than all %d KV pages", ErrPrompt, len(r.Prompt), e.pages.limit)
 	}
 	for _, id := range r.Prompt {
 		if id < 0 || int(id) >= e.model.Decoder.Vocab {
-			return nil, fmt.Errorf("%w: token %d is not in the vocabulary of %d", ErrPrompt, id, e.model.Decoder.Vocab)
+			return fmt.Errorf("%w: token %d is not in the vocabulary of %d", ErrPrompt, id, e.model.Decoder.Vocab)
 		}
 	}
-	if err := r.Sampling.Check(); err != nil {
-		return nil, err
-	}
-	s := &Sequence{request: r, sampler: sample.New(r.Sampling), tokens: slices.Clone(r.Prompt)}
+	return r.Sampling.Check()
+}
+
+func (e *Engine) queue(s *Sequence, r Request) {
+	s.request, s.reason, s.reused = r, "", s.stored
+	s.sampler = sample.New(r.Sampling, r.Prompt)
+	s.tokens = slices.Clone(r.Prompt)
 	e.waiting = append(e.waiting, s)
-	return s, nil
+}
+
+// Resume runs another request on a sequence that ended with Keep: the tokens
+// that both begin with are not read again, but for the last, whose logits are
+// wanted.
+func (e *Engine) Resume(s *Sequence, r Request) error {
+	if s.reason == "" {
+		return errors.New("the sequence is still running")
+	}
+	if err := e.check(&r); err != nil {
+		return err
+	}
+	common := 0
+	for common < min(s.stored, len(r.Prompt)-1) && s.tokens[common] == r.Prompt[common] {
+		common++
+	}
+	s.stored = common
+	e.queue(s, r)
+	return nil
+}
+
+// Free gives back what a sequence with Keep holds.
+func (e *Engine) Free(s *Sequence) {
+	s.pages = e.pages.release(s.pages)
+	s.stored = 0
 }
 
 // Cancel ends a sequence before the next Step.
@@ -159,7 +208,9 @@ func (e *Engine) Cancel(s *Sequence) {
 
 func (e *Engine) finish(s *Sequence, r Reason) {
 	s.reason = r
-	s.pages = e.pages.release(s.pages)
+	if !s.request.Keep {
+		e.Free(s)
+	}
 	gone := func(o *Sequence) bool { return o == s }
 	e.waiting = slices.DeleteFunc(e.waiting, gone)
 	e.running = slices.DeleteFunc(e.running, gone)
@@ -195,20 +246,32 @@ func (e *Engine) advance() error {
 			return err
 		}
 		out++
-		e.accept(s, s.sampler.Next(e.row))
+		e.accept(s, e.sample(s))
 	}
 	return nil
 }
 
-func (e *Engine) accept(s *Sequence, id int32) {
+// sample chooses from the logits in row.
+func (e *Engine) sample(s *Sequence) Token {
+	n := s.request.Logprobs
+	if n < 0 {
+		return Token{ID: s.sampler.Next(e.row)}
+	}
+	raw := slices.Clone(e.row) // the sampler's penalties are not part of them
+	t := Token{ID: s.sampler.Next(e.row)}
+	t.Top, t.Chosen = sample.Logprobs(raw, n, t.ID)
+	return t
+}
+
+func (e *Engine) accept(s *Sequence, t Token) {
 	r := &s.request
-	if slices.Contains(r.Stop, id) {
+	if slices.Contains(r.Stop, t.ID) {
 		e.finish(s, ReasonStop)
 		return
 	}
-	s.tokens = append(s.tokens, id)
+	s.tokens = append(s.tokens, t.ID)
 	switch {
-	case r.OnToken != nil && !r.OnToken(id):
+	case r.OnToken != nil && !r.OnToken(t):
 		e.finish(s, ReasonStop)
 	case r.MaxTokens > 0 && len(s.Generated()) >= r.MaxTokens:
 		e.finish(s, ReasonLength)

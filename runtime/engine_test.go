@@ -60,6 +60,7 @@ func request(rng *rand.Rand, vocab int) runtime.Request {
 		Prompt:    make([]int32, 1+rng.IntN(90)),
 		Sampling:  sample.Params{Temperature: 1, TopK: 50, Seed: rng.Uint64()},
 		MaxTokens: 1 + rng.IntN(60),
+		Logprobs:  -1,
 	}
 	for i := range r.Prompt {
 		r.Prompt[i] = int32(rng.IntN(vocab))
@@ -176,7 +177,7 @@ func TestGenerateStops(t *testing.T) {
 	m := load(t, "tiny-qwen2")
 	e := newEngine(t, m, runtime.Options{})
 	whole, r := generate(t, e, m, runtime.Generation{MaxTokens: 60})
-	if len(r.Tokens) != 60 || r.Reason != runtime.ReasonLength || whole != m.Tokenizer.Decode(r.Tokens, true) {
+	if len(r.Tokens) != 60 || r.Reason != runtime.ReasonLength || whole != m.Tokenizer.Decode(r.IDs(), true) {
 		t.Fatalf("got %d tokens, %q, %q", len(r.Tokens), r.Reason, whole)
 	}
 	runes := []rune(whole)
@@ -207,5 +208,43 @@ func TestGenerateCancel(t *testing.T) {
 	boom := errors.New("the pipe is closed")
 	if _, err := e.Generate(context.Background(), runtime.Generation{Prompt: []int32{1, 2}, IgnoreEOS: true}, func(string) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
+	}
+}
+
+// TestConversation: what a conversation has read already is not read again, and
+// changes nothing.
+func TestConversation(t *testing.T) {
+	m := load(t, "tiny-qwen3")
+	e := newEngine(t, m, runtime.Options{})
+	quiet := func(string) error { return nil }
+	var c runtime.Conversation
+	prompt := []int32{1, 2, 3, 4, 5}
+	for turn := range 10 {
+		g := runtime.Generation{Prompt: prompt, MaxTokens: 7, IgnoreEOS: true, Logprobs: 2}
+		got, err := e.Continue(context.Background(), &c, g, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := e.Generate(context.Background(), g, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.IDs(), fresh.IDs()) || got.Tokens[0].Chosen != fresh.Tokens[0].Chosen || len(got.Tokens[0].Top) != 2 {
+			t.Fatalf("turn %d: got %v, without the conversation %v", turn, got.Tokens, fresh.Tokens)
+		}
+		// All but the last generated token, which was never read, is known.
+		if want := len(prompt) - 4; turn > 0 && got.Reused != want {
+			t.Errorf("turn %d: %d of %d tokens reused, want %d", turn, got.Reused, len(prompt), want)
+		}
+		prompt = append(slices.Concat(prompt, got.IDs()), 7, int32(turn), 9)
+	}
+	// A prompt that parts earlier is read from there on.
+	g := runtime.Generation{Prompt: append(slices.Clone(prompt[:20]), 400), MaxTokens: 3, IgnoreEOS: true}
+	if r, err := e.Continue(context.Background(), &c, g, quiet); err != nil || r.Reused != 20 {
+		t.Errorf("got %v, %d tokens reused, want 20", err, r.Reused)
+	}
+	e.End(&c)
+	if r, err := e.Continue(context.Background(), &c, g, quiet); err != nil || r.Reused != 0 {
+		t.Errorf("after End: got %v, %d tokens reused, want 0", err, r.Reused)
 	}
 }

@@ -16,26 +16,53 @@ type Generation struct {
 	MaxTokens int      // 0: to the end of the context
 	Stop      []string // strings that end the text; they are not part of it
 	IgnoreEOS bool
+	Logprobs  int // as in Request
 }
 
 // Result is what a generation came to.
 type Result struct {
-	Tokens  []int32
+	Tokens  []Token
 	Reason  Reason
 	Prompt  int           // tokens of the prompt
+	Reused  int           // of them, those that were known already
 	Prefill time.Duration // until the first token
 	Decode  time.Duration // from the first token to the last
+}
+
+// IDs are the generated tokens.
+func (r *Result) IDs() []int32 {
+	ids := make([]int32, len(r.Tokens))
+	for i, t := range r.Tokens {
+		ids[i] = t.ID
+	}
+	return ids
 }
 
 // Generate writes text piece by piece as it becomes certain. A cancelled
 // context ends it with ReasonCancel and no error.
 func (e *Engine) Generate(ctx context.Context, g Generation, emit func(text string) error) (Result, error) {
+	var c Conversation
+	defer e.End(&c)
+	return e.Continue(ctx, &c, g, emit)
+}
+
+// Conversation is one sequence over several generations: each reads only the
+// tokens of its prompt that the sequence does not begin with already.
+type Conversation struct{ seq *Sequence }
+
+// Continue is Generate within a conversation.
+func (e *Engine) Continue(ctx context.Context, c *Conversation, g Generation, emit func(text string) error) (Result, error) {
 	out := &textOut{decoder: e.model.Tokenizer.NewDecoder(true), stop: stopper{stops: g.Stop}, emit: emit}
-	r := Request{Prompt: g.Prompt, Sampling: g.Sampling, MaxTokens: g.MaxTokens, OnToken: out.token}
+	r := Request{Prompt: g.Prompt, Sampling: g.Sampling, MaxTokens: g.MaxTokens, Logprobs: g.Logprobs, OnToken: out.token, Keep: true}
 	if !g.IgnoreEOS {
 		r.Stop = e.model.Generation.Stop
 	}
-	s, err := e.Add(r)
+	var err error
+	if c.seq == nil {
+		c.seq, err = e.Add(r)
+	} else {
+		err = e.Resume(c.seq, r)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -43,21 +70,29 @@ func (e *Engine) Generate(ctx context.Context, g Generation, emit func(text stri
 	begin := time.Now()
 	for more := true; more; {
 		if ctx.Err() != nil {
-			e.Cancel(s)
+			e.Cancel(c.seq)
 			break
 		}
 		if more, err = e.Step(); err != nil {
-			e.Cancel(s)
+			e.Cancel(c.seq)
 			return result, err
 		}
-		if result.Prefill == 0 && s.Prefilled() {
+		if result.Prefill == 0 && c.seq.Prefilled() {
 			result.Prefill = time.Since(begin)
 		}
 	}
 	result.Decode = time.Since(begin) - result.Prefill
-	result.Tokens, result.Reason = s.Generated(), s.Reason()
+	result.Tokens, result.Reason, result.Reused = out.tokens, c.seq.Reason(), c.seq.Reused()
 	out.flush()
 	return result, out.err
+}
+
+// End frees what a conversation holds.
+func (e *Engine) End(c *Conversation) {
+	if c.seq != nil {
+		e.Free(c.seq)
+		c.seq = nil
+	}
 }
 
 // textOut turns tokens into text and watches for stop strings.
@@ -65,11 +100,13 @@ type textOut struct {
 	decoder *tokenizer.Decoder
 	stop    stopper
 	emit    func(string) error
+	tokens  []Token
 	err     error
 }
 
-func (o *textOut) token(id int32) bool {
-	text, stopped := o.stop.next(o.decoder.Next(id))
+func (o *textOut) token(t Token) bool {
+	o.tokens = append(o.tokens, t)
+	text, stopped := o.stop.next(o.decoder.Next(t.ID))
 	o.write(text)
 	return !stopped && o.err == nil
 }

@@ -86,6 +86,7 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		Sampling:  f.sampling(c, &m.Generation),
 		MaxTokens: f.tokens,
 		Stop:      f.stop,
+		Logprobs:  -1,
 		IgnoreEOS: f.ignoreEOS,
 	}
 	if err := g.Sampling.Check(); err != nil {

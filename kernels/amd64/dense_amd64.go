@@ -125,3 +125,93 @@ func DenseF32F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int,
 //
 //go:noescape
 func DenseF32F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512R2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt8F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX512R2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F.
+//
+//go:noescape
+func DenseInt4F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt8F32AVX2R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX2R4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt8F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX2R1M6 computes 1 × 16 rows of 6 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt8F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt4F32AVX2R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX2R4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt4F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX2R1M6 computes 1 × 16 rows of 6 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt4F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)

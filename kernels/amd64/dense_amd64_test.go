@@ -15,14 +15,15 @@ import (
 type denseKernel struct {
 	name          string
 	isa           kerneltest.ISA
-	wide, pairs   bool // weights, activations are bf16 pairs
+	bits          int  // of a weight
+	pairs         bool // activations are bf16 pairs too
 	tiles, tokens int
 	run           func(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 }
 
 // inputs is the number of inputs in k steps.
 func (d *denseKernel) inputs(k int) int {
-	if d.wide {
+	if d.bits == 16 {
 		return 2 * k
 	}
 	return k
@@ -97,6 +98,9 @@ func packed[T float32 | uint16](c *denseCase, rows, in, mr, pad int, paired bool
 func TestDense(t *testing.T) {
 	for i := range denseKernels {
 		d := &denseKernels[i]
+		if d.bits < 16 {
+			continue // TestQuant
+		}
 		t.Run(d.name, func(t *testing.T) {
 			kerneltest.Need(t, d.isa)
 			h := newDenseHarness(t, d)
@@ -137,8 +141,8 @@ func (h *denseHarness) check(c *denseCase, add bool) {
 	h.t.Helper()
 	d, in, rows := h.d, h.d.inputs(c.k), 16*h.d.tiles
 	const pad = 6
-	wf, xf := packed(c, rows, in, d.tokens, pad, d.wide, func(v float32) float32 { return v })
-	wh, xh := packed(c, rows, in, d.tokens, pad, d.wide, toBits)
+	wf, xf := packed(c, rows, in, d.tokens, pad, d.bits == 16, func(v float32) float32 { return v })
+	wh, xh := packed(c, rows, in, d.tokens, pad, d.bits == 16, toBits)
 	ldy := rows + denseGap
 	if !d.pairs { // activations in f32, one input after the other
 		_, xf = packed(c, rows, in, d.tokens, pad, false, func(v float32) float32 { return v })
@@ -146,7 +150,7 @@ func (h *denseHarness) check(c *denseCase, add bool) {
 	for _, place := range kerneltest.Places {
 		var w, x unsafe.Pointer
 		size := 4
-		if d.wide {
+		if d.bits == 16 {
 			w, size = unsafe.Pointer(unsafe.SliceData(h.wh.Copy(wh, place))), 2
 		} else {
 			w = unsafe.Pointer(unsafe.SliceData(h.wf.Copy(wf, place)))
@@ -195,15 +199,18 @@ func (h *denseHarness) compare(c *denseCase, y []float32, ldy, rows int, gap flo
 func BenchmarkDense(b *testing.B) {
 	for i := range denseKernels {
 		d := &denseKernels[i]
+		if d.bits < 16 {
+			continue // BenchmarkQuant
+		}
 		b.Run(d.name, func(b *testing.B) {
 			kerneltest.Need(b, d.isa)
 			const k = 256
 			c := newDenseCase(d, k, true, false)
 			in, rows := d.inputs(k), 16*d.tiles
-			wf, xf := packed(c, rows, in, d.tokens, 0, d.wide, func(v float32) float32 { return v })
-			wh, xh := packed(c, rows, in, d.tokens, 0, d.wide, toBits)
+			wf, xf := packed(c, rows, in, d.tokens, 0, d.bits == 16, func(v float32) float32 { return v })
+			wh, xh := packed(c, rows, in, d.tokens, 0, d.bits == 16, toBits)
 			w, x, size := unsafe.Pointer(&wf[0]), unsafe.Pointer(&xf[0]), 4
-			if d.wide {
+			if d.bits == 16 {
 				w, size = unsafe.Pointer(&wh[0]), 2
 			}
 			if d.pairs {

@@ -10,8 +10,6 @@ import (
 type Linear interface {
 	// part describes the layer to a backend that computes in the given type.
 	part(compute kernels.DType) kernels.Part
-	// release gives the pages of the source back once the layer is packed.
-	release()
 }
 
 // Dense is y = W·x + bias.
@@ -28,5 +26,3 @@ func (d *Dense) part(compute kernels.DType) kernels.Part {
 	}
 	return p
 }
-
-func (d *Dense) release() { d.Weight.Release() }

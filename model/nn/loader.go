@@ -83,9 +83,6 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 		l.err = fmt.Errorf("%s: %w", l.ck.Path, err)
 		return nil
 	}
-	for _, lin := range linears {
-		lin.release()
-	}
 	return g
 }
 

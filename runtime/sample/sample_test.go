@@ -22,7 +22,7 @@ func frequencies(t *testing.T, p Params, logits []float32) []float64 {
 		t.Fatal(err)
 	}
 	const draws = 20000
-	s := New(p)
+	s := New(p, nil)
 	f := make([]float64, len(logits))
 	for range draws {
 		f[s.Next(logits)]++
@@ -48,6 +48,8 @@ func TestDistribution(t *testing.T) {
 		{"top-p 0.3", Params{Temperature: 1, TopP: 0.3}, []float64{0, 1, 0, 0, 0}},
 		{"top-p after top-k", Params{Temperature: 1, TopK: 3, TopP: 0.5}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
 		{"temperature 0.5", Params{Temperature: 0.5}, []float64{.0025 / .285, .16 / .285, .01 / .285, .09 / .285, .0225 / .285}},
+		{"min-p 0.3", Params{Temperature: 1, MinP: 0.3}, []float64{0, 40. / 85, 0, 30. / 85, 15. / 85}},
+		{"min-p after top-p", Params{Temperature: 1, TopP: 0.8, MinP: 0.5}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
 		{"top-k of more", Params{Temperature: 1, TopK: 50}, base},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,7 +92,7 @@ func TestNucleus(t *testing.T) {
 			allowed[int32(i)] = true
 			held += math.Exp(float64(logits[i]) / 0.7)
 		}
-		s := New(p)
+		s := New(p, nil)
 		for range 500 {
 			if id := s.Next(logits); !allowed[id] {
 				t.Fatalf("%+v: drew %d, which is not among the %d allowed", p, id, len(allowed))
@@ -99,9 +101,44 @@ func TestNucleus(t *testing.T) {
 	}
 }
 
+func TestPenalties(t *testing.T) {
+	near := func(got, want float32) bool { return math.Abs(float64(got-want)) < 1e-6 }
+	s := New(Params{Repeat: 2}, []int32{0, 1})
+	logits := []float32{3, -1, 2, 0}
+	if got := s.Next(logits); got != 2 || !near(logits[0], 1.5) || !near(logits[1], -2) {
+		t.Errorf("repeat: chose %d of %v", got, logits)
+	}
+	logits = []float32{0, 0, 2, 1.5}
+	if got := s.Next(logits); got != 3 || !near(logits[2], 1) {
+		t.Errorf("repeat of a generated token: chose %d of %v", got, logits)
+	}
+	s = New(Params{Presence: 1, Frequency: 0.25}, []int32{0})
+	for i, want := range []float32{5, 5 - 1.25, 5 - 1.5} {
+		logits = []float32{1, 5}
+		if got := s.Next(logits); got != 1 || !near(logits[1], want) || logits[0] != 1 {
+			t.Errorf("draw %d: chose %d of %v, want a logit of %v", i, got, logits, want)
+		}
+	}
+}
+
+func TestLogprobs(t *testing.T) {
+	top, chosen := Logprobs(logitsOf(0.1, 0.6, 0.3), 2, 0)
+	if len(top) != 2 || top[0].ID != 1 || top[1].ID != 2 || chosen.ID != 0 {
+		t.Fatalf("got %v, %v", top, chosen)
+	}
+	for i, p := range []float64{0.6, 0.3} {
+		if math.Abs(math.Exp(top[i].Logprob)-p) > 1e-6 {
+			t.Errorf("token %d: got %v, want %v", i, math.Exp(top[i].Logprob), p)
+		}
+	}
+	if math.Abs(math.Exp(chosen.Logprob)-0.1) > 1e-6 {
+		t.Errorf("chosen: got %v", math.Exp(chosen.Logprob))
+	}
+}
+
 func TestSeed(t *testing.T) {
 	logits := logitsOf(0.2, 0.2, 0.2, 0.2, 0.2)
-	a, b, c := New(Params{Temperature: 1, Seed: 7}), New(Params{Temperature: 1, Seed: 7}), New(Params{Temperature: 1, Seed: 8})
+	a, b, c := New(Params{Temperature: 1, Seed: 7}, nil), New(Params{Temperature: 1, Seed: 7}, nil), New(Params{Temperature: 1, Seed: 8}, nil)
 	differs := false
 	for range 100 {
 		x, y, z := a.Next(logits), b.Next(logits), c.Next(logits)
@@ -119,7 +156,7 @@ func TestOddLogits(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, logits := range [][]float32{{nan, 1, nan}, {nan}, {inf, 1, inf}, {-inf, -inf}, {-inf, 3, nan, inf}} {
 		for _, p := range []Params{{}, {Temperature: 1}, {Temperature: 1, TopK: 2}, {Temperature: 1, TopP: 0.5}, {Temperature: 1e-30}} {
-			if id := New(p).Next(logits); id < 0 || int(id) >= len(logits) {
+			if id := New(p, nil).Next(logits); id < 0 || int(id) >= len(logits) {
 				t.Errorf("%v, %+v: drew %d", logits, p, id)
 			}
 		}
@@ -130,7 +167,7 @@ func TestOddLogits(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	for _, p := range []Params{{Temperature: -1}, {Temperature: float32(math.NaN())}, {Temperature: float32(math.Inf(1))}, {TopK: -1}, {TopP: 1.5}, {TopP: -0.1}} {
+	for _, p := range []Params{{Temperature: -1}, {Temperature: float32(math.NaN())}, {Temperature: float32(math.Inf(1))}, {TopK: -1}, {TopP: 1.5}, {TopP: -0.1}, {MinP: 2}, {Repeat: -1}, {Presence: float32(math.NaN())}, {Frequency: float32(math.Inf(1))}} {
 		if p.Check() == nil {
 			t.Errorf("%+v: accepted", p)
 		}
@@ -143,7 +180,7 @@ func BenchmarkTopK(b *testing.B) {
 	for i := range logits {
 		logits[i] = float32(rng.NormFloat64())
 	}
-	s := New(Params{Temperature: 0.8, TopK: 40, TopP: 0.95})
+	s := New(Params{Temperature: 0.8, TopK: 40, TopP: 0.95}, nil)
 	for b.Loop() {
 		s.Next(logits)
 	}

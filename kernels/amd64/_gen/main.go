@@ -16,8 +16,8 @@ type family struct {
 	file, name string
 	vec        string // register prefix, Z or Y
 	width      int    // f32 lanes of a register
-	wide       bool   // weights are bf16 pairs
-	pairs      bool   // activations are bf16 pairs too
+	bits       int    // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
+	pairs      bool   // activations are bf16 pairs, as the weights
 	shapes     []shape
 	guard      string // the CPU features that its instructions need
 	isa        string // the name of the set that has them
@@ -32,11 +32,15 @@ var (
 )
 
 var families = []family{
-	{"dense_bf16bf16_avx512bf16_amd64", "DenseBF16BF16AVX512BF16", "Z", 16, true, true, shapes512, "AVX512F, AVX512_BF16", "avx512bf16"},
-	{"dense_bf16f32_avx512_amd64", "DenseBF16F32AVX512", "Z", 16, true, false, shapes512, "AVX512F", "avx512"},
-	{"dense_f32f32_avx512_amd64", "DenseF32F32AVX512", "Z", 16, false, false, shapes512, "AVX512F", "avx512"},
-	{"dense_bf16f32_avx2_amd64", "DenseBF16F32AVX2", "Y", 8, true, false, shapes256, "AVX2, FMA", "avx2"},
-	{"dense_f32f32_avx2_amd64", "DenseF32F32AVX2", "Y", 8, false, false, shapes256, "AVX2, FMA", "avx2"},
+	{"dense_bf16bf16_avx512bf16_amd64", "DenseBF16BF16AVX512BF16", "Z", 16, 16, true, shapes512, "AVX512F, AVX512_BF16", "avx512bf16"},
+	{"dense_bf16f32_avx512_amd64", "DenseBF16F32AVX512", "Z", 16, 16, false, shapes512, "AVX512F", "avx512"},
+	{"dense_f32f32_avx512_amd64", "DenseF32F32AVX512", "Z", 16, 32, false, shapes512, "AVX512F", "avx512"},
+	{"dense_bf16f32_avx2_amd64", "DenseBF16F32AVX2", "Y", 8, 16, false, shapes256, "AVX2, FMA", "avx2"},
+	{"dense_f32f32_avx2_amd64", "DenseF32F32AVX2", "Y", 8, 32, false, shapes256, "AVX2, FMA", "avx2"},
+	{"dense_int8f32_avx512_amd64", "DenseInt8F32AVX512", "Z", 16, 8, false, shapes512, "AVX512F", "avx512"},
+	{"dense_int4f32_avx512_amd64", "DenseInt4F32AVX512", "Z", 16, 4, false, shapes512, "AVX512F", "avx512"},
+	{"dense_int8f32_avx2_amd64", "DenseInt8F32AVX2", "Y", 8, 8, false, shapes256, "AVX2, FMA, F16C", "avx2"},
+	{"dense_int4f32_avx2_amd64", "DenseInt4F32AVX2", "Y", 8, 4, false, shapes256, "AVX2, FMA, F16C", "avx2"},
 }
 
 func main() {
@@ -62,7 +66,7 @@ func table() []byte {
 	fmt.Fprint(&b, header, "package amd64\n\nvar denseKernels = []denseKernel{\n")
 	for _, f := range families {
 		for _, s := range f.shapes {
-			fmt.Fprintf(&b, "\t{%q, %q, %v, %v, %d, %d, %s},\n", f.fn(s), f.isa, f.wide, f.pairs, s.tiles, s.tokens, f.fn(s))
+			fmt.Fprintf(&b, "\t{%q, %q, %d, %v, %d, %d, %s},\n", f.fn(s), f.isa, f.bits, f.pairs, s.tiles, s.tokens, f.fn(s))
 		}
 	}
 	fmt.Fprint(&b, "}\n")
@@ -121,7 +125,7 @@ func (k *kernel) emit() {
 	if k.tiles > 2 {
 		k.p("LEAQ (DX)(DX*2), R10")
 	}
-	if k.wide && !k.pairs {
+	if k.bits == 16 && !k.pairs {
 		k.p("MOVL $0xffff0000, AX")
 		k.p("VMOVD AX, X15")
 		if k.vec == "Z" {
@@ -139,12 +143,21 @@ func (k *kernel) emit() {
 	}
 	k.p("TESTQ CX, CX")
 	k.p("JZ done")
+	if k.bits < 16 { // scales first, 32 bytes a group, padded to a cache line
+		k.p("MOVQ SI, BX")
+		k.p("LEAQ 1(CX), AX")
+		k.p("ANDQ $-2, AX")
+		k.p("SHLQ $5, AX")
+		k.p("ADDQ AX, SI")
+	}
 	fmt.Fprint(k.out, "\nloop:\n")
 	switch {
 	case k.pairs:
 		k.stepPairs()
-	case k.wide:
+	case k.bits == 16:
 		k.stepWide()
+	case k.bits < 16:
+		k.group()
 	default:
 		k.stepF32()
 	}
@@ -160,6 +173,13 @@ func (k *kernel) weights(part int) string {
 	per := 16 / k.width
 	index := [...]string{"", "(DX*1)", "(DX*2)", "(R10*1)"}[part/per]
 	return fmt.Sprintf("%d(SI)%s", part%per*4*k.width, index)
+}
+
+// scales is the address of a part's scales, f16.
+func (k *kernel) scales(part int) string {
+	per := 16 / k.width
+	index := [...]string{"", "(DX*1)", "(DX*2)", "(R10*1)"}[part/per]
+	return fmt.Sprintf("%d(BX)%s", part%per*2*k.width, index)
 }
 
 func (k *kernel) next(x int) {
@@ -252,13 +272,98 @@ func (k *kernel) stepF32() {
 	k.next(4 * k.tokens)
 }
 
+// group: 32 inputs a step, of 16 rows each a dword at a time. A code is moved to
+// the top of its lane and back, so that its sign fills it, and multiplied by its
+// scale before the product: the sums are those of the dequantized weights.
+func (k *kernel) group() {
+	n, per := k.tokens*k.parts(), 32/k.bits
+	load := "VMOVDQU"
+	if k.vec == "Z" {
+		load = "VMOVDQU64"
+	}
+	// With registers to spare scales and codes stay in them; AVX2 has none.
+	spare := k.vec == "Z"
+	parts, at := k.parts(), n+k.parts()
+	if k.vec == "Y" && k.tokens == 1 {
+		parts = 0 // part by part
+	}
+	if spare {
+		for j := range parts {
+			k.p("VCVTPH2PS %s, %s", k.scales(j), k.reg(at+j))
+		}
+	}
+	k.p("MOVQ $%d, AX", 32/per)
+	fmt.Fprint(k.out, "\nword:\n")
+	if spare {
+		for j := range parts {
+			k.p("%s %s, %s", load, k.weights(j), k.reg(at+parts+j))
+		}
+	}
+	for code := range per {
+		x := 4 * k.tokens * code
+		if parts == 0 {
+			k.codesAVX2(code, x)
+			continue
+		}
+		for j := range parts {
+			w, raw := k.reg(n+j), k.reg(at+parts+j)
+			if !spare {
+				k.p("%s %s, %s", load, k.weights(j), w)
+				raw = w
+			}
+			k.extend(code, raw, w)
+			if spare {
+				k.p("VMULPS %s, %s, %s", k.reg(at+j), w, w)
+			} else {
+				k.p("VCVTPH2PS %s, %s", k.scales(j), k.reg(14))
+				k.p("VMULPS %s, %s, %s", k.reg(14), w, w)
+			}
+		}
+		k.tokensF32(n, x)
+	}
+	k.p("ADDQ $64, SI")
+	k.p("ADDQ $%d, DI", 4*per*k.tokens)
+	k.p("DECQ AX")
+	k.p("JNZ word")
+	k.p("ADDQ $32, BX")
+	k.p("DECQ CX")
+	k.p("JNZ loop")
+}
+
+// codesAVX2 is one code of one token, with eight parts and two registers.
+func (k *kernel) codesAVX2(code, x int) {
+	n := k.parts()
+	w, b, s := k.reg(n), k.reg(n+1), k.reg(n+2)
+	k.p("VBROADCASTSS %d(DI), %s", x, b)
+	for j := range n {
+		k.p("VMOVDQU %s, %s", k.weights(j), w)
+		k.extend(code, w, w)
+		k.p("VCVTPH2PS %s, %s", k.scales(j), s)
+		k.p("VMULPS %s, %s, %s", s, w, w)
+		k.p("VFMADD231PS %s, %s, %s", b, w, k.acc(0, j))
+	}
+}
+
+// extend makes the code at place of each lane a float.
+func (k *kernel) extend(code int, raw, w string) {
+	if up := 32 - k.bits*(code+1); up > 0 {
+		k.p("VPSLLD $%d, %s, %s", up, raw, w)
+		raw = w
+	}
+	k.p("VPSRAD $%d, %s, %s", 32-k.bits, raw, w)
+	k.p("VCVTDQ2PS %s, %s", w, w)
+}
+
 // tokensF32 multiplies the weights in registers w… with each token's broadcast.
 func (k *kernel) tokensF32(w, off int) {
 	b0, last := w+k.parts(), 16
+	if k.bits < 16 && k.vec == "Z" {
+		b0 += 2 * k.parts() // scales and codes
+	}
 	if k.vec == "Z" {
 		last = 32
 	}
-	if k.wide {
+	if k.bits == 16 {
 		last-- // the mask
 	}
 	for i := range k.tokens {
