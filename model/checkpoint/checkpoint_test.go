@@ -83,7 +83,7 @@ func compareWithLibrary(t *testing.T, ck *Checkpoint, path string) {
 				t.Fatalf("%s[%d] is %08x, want %08x", name, i, math.Float32bits(v), want)
 			}
 		}
-		w.Release()
+		w.Release(0, w.Rows())
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -59,6 +58,9 @@ func readHeader(f *file) ([]byte, error) {
 	if err := f.read(header, prefix); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
+	if r, ok := f.src.(Releaser); ok {
+		r.Release(prefix, int64(n))
+	}
 	if header[0] != '{' {
 		return nil, fmt.Errorf("header: got %q first, want '{'%s", header[:1], foreign(first[:]))
 	}
@@ -80,22 +82,26 @@ func foreign(first []byte) string {
 	return ""
 }
 
-// parseHeader gives the tensors, begin relative to the data. What lies in the
-// file is not checked yet.
+// parseHeader gives the tensors in the header's order, begin relative to the
+// data. What lies in the file is not checked yet.
 func parseHeader(header []byte) ([]*Tensor, error) {
-	// The library merges duplicate keys and quotes whole values in its errors;
-	// what passes here is of bounded size and of the right form.
-	if err := checkForm(header); err != nil {
+	o, err := strictjson.Parse(header)
+	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
-	var meta safetensors.Metadata
-	if err := meta.UnmarshalJSON(header); err != nil {
-		return nil, fmt.Errorf("header: %s", strictjson.Quote(err.Error()))
+	names := o.Keys()
+	if len(names) > maxTensors {
+		return nil, fmt.Errorf("header: too many tensors: got %d, want at most %d", len(names), maxTensors)
 	}
-	infos := meta.Tensors()
-	tensors := make([]*Tensor, 0, len(infos))
-	for _, name := range slices.Sorted(maps.Keys(infos)) { // sorted: the same error every time
-		t, err := newTensor(name, infos[name])
+	tensors := make([]*Tensor, 0, len(names))
+	for _, name := range names {
+		if name == "__metadata__" {
+			if err := checkMetadata(o); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		t, err := parseEntry(name, o.Raw(name))
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", strictjson.Name(name), err)
 		}
@@ -104,41 +110,35 @@ func parseHeader(header []byte) ([]*Tensor, error) {
 	return tensors, nil
 }
 
-// checkForm checks what the JSON is made of.
-func checkForm(header []byte) error {
-	o, err := strictjson.Parse(header)
-	if err != nil {
-		return err
-	}
-	if n := len(o.Keys()); n > maxTensors {
-		return fmt.Errorf("too many tensors: got %d, want at most %d", n, maxTensors)
-	}
-	for _, name := range o.Keys() {
-		if name == "__metadata__" {
-			err = checkMetadata(o)
-		} else if err = checkEntry(o.Raw(name)); err != nil {
-			err = fmt.Errorf("tensor %s: %w", strictjson.Name(name), err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// checkMetadata requires strings, which mean nothing here.
 func checkMetadata(o *strictjson.Object) error {
 	meta, err := o.Object("__metadata__")
 	if err != nil {
 		return err
 	}
 	for _, key := range meta.Keys() {
-		if _, err := meta.String(key); err != nil {
+		if meta.Raw(key)[0] != '"' {
+			_, err := meta.String(key)
 			return err
 		}
 	}
 	return nil
 }
 
+// parseEntry has the library decode one entry. A header at a time would take it
+// several times the header's size, and it merges duplicate keys.
+func parseEntry(name string, raw []byte) (*Tensor, error) {
+	if err := checkEntry(raw); err != nil {
+		return nil, err
+	}
+	var meta safetensors.Metadata
+	if err := meta.UnmarshalJSON(slices.Concat([]byte(`{"t":`), raw, []byte("}"))); err != nil {
+		return nil, errors.New(strictjson.Quote(err.Error()))
+	}
+	return newTensor(name, meta.Tensors()["t"])
+}
+
+// checkEntry bounds what the library gets: it quotes whole values in its errors.
 func checkEntry(raw []byte) error {
 	e, err := strictjson.Parse(raw)
 	if err != nil {

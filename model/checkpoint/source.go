@@ -33,7 +33,7 @@ func (m memory) Size() int64 { return int64(len(m)) }
 
 func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
-		return 0, errNegative
+		return 0, errors.New("negative offset")
 	}
 	if off >= int64(len(m)) {
 		return 0, io.EOF
@@ -44,8 +44,6 @@ func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
-
-var errNegative = errors.New("negative offset")
 
 // OpenFile maps a regular file into memory. Directories, pipes and devices are
 // refused at once. A file that shrinks while it is mapped gives errors, not

@@ -89,7 +89,7 @@ func TestCloseWhileReading(t *testing.T) {
 			for {
 				err := w.ReadRows(dst, 0, 4000)
 				once()
-				w.Release()
+				w.Release(0, w.Rows())
 				if err != nil {
 					if !errors.Is(err, fs.ErrClosed) {
 						t.Error(err)

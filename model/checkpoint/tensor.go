@@ -104,11 +104,12 @@ func (t *Tensor) ReadRows(dst []float32, row, n int) error {
 	return nil
 }
 
-// Release gives the tensor's pages back to the system where the source can. It
-// may be read again.
-func (t *Tensor) Release() {
+// Release gives the pages of n rows from row on back to the system where the
+// source can. They may be read again.
+func (t *Tensor) Release(row, n int) {
 	if r, ok := t.file.src.(Releaser); ok {
-		r.Release(t.begin, t.size)
+		stride := int64(t.Cols()) * t.DType.Size()
+		r.Release(t.begin+int64(row)*stride, int64(n)*stride)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,6 +234,37 @@ func TestReadFaults(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 		}
+	}
+}
+
+// released notes what it is told to release.
+type released struct {
+	Source
+	ranges [][2]int64
+}
+
+func (r *released) Release(off, n int64) { r.ranges = append(r.ranges, [2]int64{off, n}) }
+
+func TestReleaseRows(t *testing.T) {
+	src := &released{Source: FromBytes(build(bf16Rows(100)))}
+	c, err := Open("model", func(name string) (Source, error) {
+		if name == "config.json" {
+			return FromBytes([]byte("{}")), nil
+		}
+		return src, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.Need("w", 100, 37)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Release(10, 5)
+	header := src.Size() - w.Bytes()
+	want := [][2]int64{{prefix, header - prefix}, {header + 10*74, 5 * 74}}
+	if !slices.Equal(src.ranges, want) {
+		t.Errorf("released %v, want the header and 5 rows, %v", src.ranges, want)
 	}
 }
 

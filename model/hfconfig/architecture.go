@@ -12,8 +12,8 @@ type Family struct {
 	ModelType    string // "llama"
 }
 
-// Families are the kinds of decoder that Architecture knows by their model_type.
-func Families() []Family {
+// families are the kinds of decoder that Architecture knows by their model_type.
+func families() []Family {
 	return []Family{
 		{"LlamaForCausalLM", "llama"},
 		{"Qwen2ForCausalLM", "qwen2"},
@@ -51,7 +51,7 @@ func (r *Reader) architecture() string {
 	}
 	modelType, err := r.keys.String("model_type")
 	var known []string
-	for _, f := range Families() {
+	for _, f := range families() {
 		if f.ModelType == modelType {
 			return f.Architecture
 		}

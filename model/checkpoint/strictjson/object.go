@@ -91,11 +91,10 @@ func (o *Object) wrong(key, want string) error {
 
 // Int reads a whole number from lo to hi. It may be spelled as a float (64.0).
 func (o *Object) Int(key string, lo, hi int) (int, error) {
-	want := fmt.Sprintf("a whole number, must be %d to %d", lo, hi)
 	if n, ok := whole(o.members[key]); ok && n >= int64(lo) && n <= int64(hi) {
 		return int(n), nil
 	}
-	return 0, o.wrong(key, want)
+	return 0, o.wrong(key, fmt.Sprintf("a whole number from %d to %d", lo, hi))
 }
 
 // Float reads a number from lo to hi.
@@ -106,7 +105,7 @@ func (o *Object) Float(key string, lo, hi float64) (float64, error) {
 			return f, nil
 		}
 	}
-	return 0, o.wrong(key, fmt.Sprintf("a number, must be %g to %g", lo, hi))
+	return 0, o.wrong(key, fmt.Sprintf("a number from %g to %g", lo, hi))
 }
 
 // Bool reads true or false.
@@ -172,7 +171,7 @@ func (o *Object) Strings(key string, max int) ([]string, error) {
 	return values, nil
 }
 
-// Naturals reads an array of at most max whole numbers, none negative.
+// Naturals reads an array of at most max whole numbers from 0 to 2^63-1.
 func (o *Object) Naturals(key string, max int) ([]int64, error) {
 	elements, err := o.Array(key, max)
 	if err != nil {
@@ -182,7 +181,7 @@ func (o *Object) Naturals(key string, max int) ([]int64, error) {
 	for i, e := range elements {
 		n, err := strconv.ParseInt(string(e), 10, 64)
 		if err != nil || n < 0 {
-			return nil, o.Errorf(key, "got %s in it, want whole numbers, none negative, below 2^63", show(e))
+			return nil, o.Errorf(key, "got %s in it, want whole numbers from 0 to 2^63-1", show(e))
 		}
 		values[i] = n
 	}

@@ -97,7 +97,7 @@ func TestValues(t *testing.T) {
 		}
 	}
 	_, err = o.Int("int", 1, 63)
-	checkError(t, err, "key int: got 64, want a whole number, must be 1 to 63")
+	checkError(t, err, "key int: got 64, want a whole number from 1 to 63")
 	for _, key := range []string{"half", "big", "text", "t", "null", "o", "list"} {
 		_, err := o.Int(key, -1000, 1000)
 		checkError(t, err, "key "+key+": got ")
@@ -108,7 +108,7 @@ func TestValues(t *testing.T) {
 		t.Errorf("%g, %v", f, err)
 	}
 	_, err = o.Float("half", 0, 2)
-	checkError(t, err, "key half: got 2.5, want a number, must be 0 to 2")
+	checkError(t, err, "key half: got 2.5, want a number from 0 to 2")
 	if v, err := o.Bool("t"); !v || err != nil {
 		t.Errorf("%v, %v", v, err)
 	}
