@@ -6,6 +6,7 @@ import (
 
 	"armor/kernels"
 	"armor/model/checkpoint"
+	"armor/model/checkpoint/strictjson"
 )
 
 // Loader reads a decoder's parts from a checkpoint into a backend. After the
@@ -28,8 +29,8 @@ func (l *Loader) Finish() error {
 	}
 	for _, name := range l.ck.Unused() {
 		// Older converters stored this table, which follows from the config.
-		if !strings.HasSuffix(name, ".rotary_emb.inv_freq") {
-			return fmt.Errorf("%s: tensor %s: not part of this architecture", l.ck.Path, name)
+		if t, _ := l.ck.Tensor(name); t.Bytes() > 0 && !strings.HasSuffix(name, ".rotary_emb.inv_freq") {
+			return fmt.Errorf("%s: tensor %s: not part of this architecture", l.ck.Path, strictjson.Name(name))
 		}
 	}
 	return nil

@@ -1,0 +1,106 @@
+package quality
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"sync"
+
+	"armor/kernels"
+	"armor/runtime/sample"
+)
+
+// row is what one position says.
+type row struct {
+	nll   float64
+	other float64 // nll under the other model
+	kl    float64 // KL(other ‖ this)
+	agree bool
+}
+
+func (s *sums) add(r row, other bool) {
+	s.n++
+	s.nll += r.nll
+	s.nll2 += r.nll * r.nll
+	if !other {
+		return
+	}
+	s.hasOther = true
+	d := r.nll - r.other
+	s.other += r.other
+	s.ratio += d
+	s.ratio2 += d * d
+	s.kl += r.kl
+	s.kl2 += r.kl * r.kl
+	if r.agree {
+		s.agree++
+	}
+}
+
+// compare evaluates the rows of logits that the runners hold; targets are the
+// tokens that they predict.
+func compare(runs []*runner, targets []int32) ([]row, error) {
+	rows := make([]row, len(targets))
+	workers := min(len(rows), goruntime.GOMAXPROCS(0))
+	errs := make([]error, workers)
+	var wait sync.WaitGroup
+	for w := range workers {
+		wait.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					errs[w] = fmt.Errorf("internal error: %v", p)
+				}
+			}()
+			c := newComparison(runs)
+			for i := w; i < len(rows) && errs[w] == nil; i += workers {
+				rows[i], errs[w] = c.row(runs, i, targets[i])
+			}
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// comparison is one worker's memory.
+type comparison struct {
+	logits  [][]float32
+	scratch []float32
+}
+
+func newComparison(runs []*runner) *comparison {
+	c := &comparison{}
+	for _, r := range runs {
+		c.logits = append(c.logits, make([]float32, r.m.Decoder.Vocab))
+	}
+	c.scratch = make([]float32, len(c.logits[0]))
+	return c
+}
+
+func (c *comparison) row(runs []*runner, i int, target int32) (row, error) {
+	for k, r := range runs {
+		if err := r.m.Backend.Download(c.logits[k], r.logits, i); err != nil {
+			return row{}, err
+		}
+	}
+	x := c.logits[0]
+	lse := kernels.LogSumExp(x, c.scratch)
+	out := row{nll: lse - float64(x[target])}
+	if len(runs) == 1 {
+		return out, nil
+	}
+	y := c.logits[1]
+	otherLSE := kernels.LogSumExp(y, c.scratch) // scratch now holds exp(y − max)
+	out.other = otherLSE - float64(y[target])
+	mass, sum := 0.0, 0.0
+	for j, p := range c.scratch {
+		mass += float64(p)
+		sum += float64(p) * float64(y[j]-x[j])
+	}
+	out.kl = sum/mass - otherLSE + lse
+	out.agree = sample.Argmax(x) == sample.Argmax(y)
+	return out, nil
+}
