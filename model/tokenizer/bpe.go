@@ -114,7 +114,7 @@ func (m *bpe) tokenize(dst []int32, word string) []int32 {
 		return append(dst, id)
 	}
 	start := len(dst)
-	dst = m.symbols(dst, word)
+	dst = m.symbols(slices.Grow(dst, len(word)), word)
 	return dst[:start+m.merge(dst[start:])]
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -28,6 +27,8 @@ type file struct {
 	PostProcessor *component `json:"post_processor"`
 	Decoder       *component
 	Model         *modelEntry
+
+	unknownKey error // the first; the rest has been read all the same
 }
 
 type addedEntry struct {
@@ -99,10 +100,13 @@ func readJSON(data []byte) (*file, error) {
 	d.DisallowUnknownFields()
 	err := d.Decode(f)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-		return nil, fmt.Errorf("%s: got %s, want %s", cmp.Or(wrong.Field, "tokenizer JSON"), short(wrong.Value), jsonKind(wrong.Type.Kind()))
+		return nil, fmt.Errorf("%s: got %s, want %s", cmp.Or(strings.ToLower(wrong.Field), "tokenizer JSON"), short(wrong.Value), jsonKinds.Replace(wrong.Type.Kind().String()))
 	}
 	if errors.As(err, new(entryError)) {
 		return nil, err
+	}
+	if err != nil && strings.HasPrefix(err.Error(), "json: unknown field") {
+		f.unknownKey, err = fmt.Errorf("tokenizer JSON: %s", short(err.Error()[len("json: "):])), nil
 	}
 	if err == nil && len(bytes.TrimSpace(data[d.InputOffset():])) > 0 {
 		err = errors.New("more text after the end")
@@ -113,17 +117,7 @@ func readJSON(data []byte) (*file, error) {
 	return f, nil
 }
 
-func jsonKind(k reflect.Kind) string {
-	switch k {
-	case reflect.Struct, reflect.Map:
-		return "object"
-	case reflect.Slice:
-		return "array"
-	case reflect.Int, reflect.Int32:
-		return "integer"
-	}
-	return k.String()
-}
+var jsonKinds = strings.NewReplacer("struct", "object", "map", "object", "slice", "array", "int32", "integer")
 
 // short keeps a hostile string from filling the terminal.
 func short(s string) string {
@@ -167,8 +161,13 @@ func (v *vocabEntries) UnmarshalJSON(b []byte) error {
 		}
 		kind, number := t.next()
 		id, err := strconv.ParseInt(number, 10, 32)
-		if kind != '0' || err != nil || id < 0 {
-			return entryErrorf("model.vocab[%s]: id %s is negative, out of range or no integer", quote(token), short(number))
+		switch {
+		case kind != '0' || errors.Is(err, strconv.ErrSyntax):
+			return entryErrorf("model.vocab[%s]: the id is not an integer", quote(token))
+		case strings.HasPrefix(number, "-"):
+			return entryErrorf("model.vocab[%s]: id %s is negative", quote(token), short(number))
+		case err != nil:
+			return entryErrorf("model.vocab[%s]: id %s is out of range", quote(token), short(number))
 		}
 		*v = append(*v, vocabEntry{token, int32(id)})
 	}

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 const maxContent = 1024 // bytes of an added token; keeps matching linear
@@ -16,31 +15,21 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Version != nil && *f.Version != "1.0" {
-		return nil, fmt.Errorf("version: %s is not supported", quote(*f.Version))
+	t := new(Tokenizer)
+	for _, set := range []func(*file) error{
+		t.setModel,
+		t.setNormalizer,
+		t.setAdded, // some are normalized themselves
+		t.setPreTokenizer,
+		t.setPostProcessor,
+		t.setDecoder,
+	} {
+		if err := set(f); err != nil {
+			return nil, err
+		}
 	}
-	if f.Model == nil {
-		return nil, fmt.Errorf("model: missing")
-	}
-	t := &Tokenizer{growth: 1}
-	if err := t.setModel(f.Model); err != nil {
-		return nil, err
-	}
-	// Added tokens of kind "normalized" are normalized themselves.
-	if err := t.setNormalizer(f.Normalizer, "normalizer", 0); err != nil {
-		return nil, err
-	}
-	if err := t.setAdded(f.AddedTokens); err != nil {
-		return nil, err
-	}
-	if err := t.setPreTokenizer(f.PreTokenizer, "pre_tokenizer", 0); err != nil {
-		return nil, err
-	}
-	if err := t.setPostProcessor(f.PostProcessor, "post_processor", 0); err != nil {
-		return nil, err
-	}
-	if err := t.setDecoder(f.Decoder); err != nil {
-		return nil, err
+	if f.unknownKey != nil { // last, as an unknown type says more
+		return nil, f.unknownKey
 	}
 	t.finish()
 	return t, nil
@@ -55,44 +44,48 @@ func (t *Tokenizer) finish() {
 	t.decoder.prepare(t.tokens)
 }
 
-func (t *Tokenizer) setModel(f *modelEntry) error {
+func (t *Tokenizer) setModel(f *file) error {
+	e := f.Model
 	switch {
-	case f.Type != "BPE":
-		return fmt.Errorf("model.type: %s is not supported, only \"BPE\"", quote(f.Type))
-	case f.Dropout != 0:
-		return fmt.Errorf("model.dropout: %g is not supported", f.Dropout)
-	case f.Prefix != "":
-		return fmt.Errorf("model.continuing_subword_prefix: %s is not supported", quote(f.Prefix))
-	case f.Suffix != "":
-		return fmt.Errorf("model.end_of_word_suffix: %s is not supported", quote(f.Suffix))
-	case len(f.Vocab) == 0:
+	case f.Version != nil && *f.Version != "1.0":
+		return fmt.Errorf("version: %s is not supported", quote(*f.Version))
+	case e == nil:
+		return fmt.Errorf("model: missing")
+	case e.Type != "BPE":
+		return fmt.Errorf("model.type: %s is not supported, only \"BPE\"", quote(e.Type))
+	case e.Dropout != 0:
+		return fmt.Errorf("model.dropout: %g is not supported", e.Dropout)
+	case e.Prefix != "" || e.Suffix != "":
+		return fmt.Errorf("model: continuing_subword_prefix %s and end_of_word_suffix %s: only empty ones are supported",
+			quote(e.Prefix), quote(e.Suffix))
+	case len(e.Vocab) == 0:
 		return fmt.Errorf("model.vocab: missing or empty")
-	case f.Merges == nil:
+	case e.Merges == nil:
 		return fmt.Errorf("model.merges: missing")
 	}
 	m := &t.bpe
-	m.fuseUnk, m.byteFallback, m.ignoreMerges = f.FuseUnk, f.ByteFallback, f.IgnoreMerges
-	m.vocab = make(map[string]int32, len(f.Vocab))
-	for _, e := range f.Vocab {
-		if old, ok := m.vocab[e.token]; ok {
-			return fmt.Errorf("model.vocab[%s]: duplicate, with ids %d and %d", quote(e.token), old, e.id)
+	m.fuseUnk, m.byteFallback, m.ignoreMerges = e.FuseUnk, e.ByteFallback, e.IgnoreMerges
+	m.vocab = make(map[string]int32, len(e.Vocab))
+	for _, v := range e.Vocab {
+		if old, ok := m.vocab[v.token]; ok {
+			return fmt.Errorf("model.vocab[%s]: duplicate, with ids %d and %d", quote(v.token), old, v.id)
 		}
-		m.vocab[e.token] = e.id
-		if err := t.addToken(e.token, e.id, len(f.Vocab)); err != nil {
-			return fmt.Errorf("model.vocab[%s]: %w", quote(e.token), err)
+		m.vocab[v.token] = v.id
+		if err := t.addToken(v.token, v.id, len(e.Vocab)); err != nil {
+			return fmt.Errorf("model.vocab[%s]: %w", quote(v.token), err)
 		}
 	}
 	m.unk = -1
-	if f.UnkToken != nil {
-		id, ok := m.vocab[*f.UnkToken]
+	if e.UnkToken != nil {
+		id, ok := m.vocab[*e.UnkToken]
 		if !ok {
-			return fmt.Errorf("model.unk_token: %s is not in the vocabulary", quote(*f.UnkToken))
+			return fmt.Errorf("model.unk_token: %s is not in the vocabulary", quote(*e.UnkToken))
 		}
 		m.unk = id
 	}
-	m.merges = make(map[pair]merge, len(f.Merges))
+	m.merges = make(map[pair]merge, len(e.Merges))
 	var both []byte
-	for rank, parts := range f.Merges {
+	for rank, parts := range e.Merges {
 		left, okLeft := m.vocab[parts[0]]
 		right, okRight := m.vocab[parts[1]]
 		both = append(append(both[:0], parts[0]...), parts[1]...)
@@ -117,11 +110,11 @@ func (t *Tokenizer) setModel(f *modelEntry) error {
 // addToken enters a token in the tables that ids index. An id far beyond the
 // number of tokens is refused before a table is sized by it.
 func (t *Tokenizer) addToken(token string, id int32, count int) error {
-	if most := 4*count + 1<<18; id < 0 || int(id) >= most {
+	if id < 0 || int(id) >= 4*count+1<<18 {
 		return fmt.Errorf("id %d is out of range for %d tokens", id, count)
 	}
 	if t.has(id) {
-		return fmt.Errorf("duplicate id %d, which is that of %s", id, quote(t.tokens[id]))
+		return fmt.Errorf("duplicate id %d, in the vocabulary already as %s", id, quote(t.tokens[id]))
 	}
 	if n := int(id) + 1 - len(t.tokens); n > 0 {
 		t.tokens = append(t.tokens, make([]string, n)...)
@@ -132,10 +125,10 @@ func (t *Tokenizer) addToken(token string, id int32, count int) error {
 	return nil
 }
 
-func (t *Tokenizer) setAdded(entries []addedEntry) error {
+func (t *Tokenizer) setAdded(f *file) error {
 	var plain, normalized []addedToken
-	t.addedIDs = make(map[string]int32, len(entries))
-	for i, e := range entries {
+	t.addedIDs = make(map[string]int32, len(f.AddedTokens))
+	for i, e := range f.AddedTokens {
 		if e.ID == nil || e.Content == nil || e.Special == nil || e.LStrip == nil || e.RStrip == nil ||
 			e.SingleWord == nil || e.Normalized == nil {
 			return fmt.Errorf("added_tokens[%d]: needs id, content, special, lstrip, rstrip, single_word and normalized", i)
@@ -150,7 +143,7 @@ func (t *Tokenizer) setAdded(entries []addedEntry) error {
 		if id, ok := t.bpe.vocab[a.content]; ok && id != a.id {
 			return fmt.Errorf("added_tokens[%d].id: %d, but %s has id %d in the vocabulary", i, a.id, quote(a.content), id)
 		} else if !ok {
-			if err := t.addToken(a.content, a.id, len(t.bpe.vocab)+len(entries)); err != nil {
+			if err := t.addToken(a.content, a.id, len(t.bpe.vocab)+len(f.AddedTokens)); err != nil {
 				return fmt.Errorf("added_tokens[%d].id: %w", i, err)
 			}
 		}
@@ -167,51 +160,36 @@ func (t *Tokenizer) setAdded(entries []addedEntry) error {
 	return nil
 }
 
-// replacement returns what a Replace of a normalizer or decoder does. Growth,
-// the times that a text may get longer, is bounded over all of them.
-func (c *component) replacement(path string, growth *int) (from, to string, err error) {
-	if c.Pattern.Regex != nil || c.Pattern.String == nil || *c.Pattern.String == "" || c.Content == nil {
-		return "", "", fmt.Errorf("%s: Replace needs a pattern of kind String and a content", path)
-	}
-	from, to = *c.Pattern.String, *c.Content
-	if *growth *= max(1, (len(to)+len(from)-1)/len(from)); *growth > 8 {
-		return "", "", fmt.Errorf("%s: makes a text more than 8 times longer", path)
-	}
-	return from, to, nil
+// leaf is a component that is not a Sequence, and where it is.
+type leaf struct {
+	*component
+	path string
 }
 
-// each calls f for the parts of a Sequence.
-func each(parts []component, path string, depth int, f func(c *component, path string, depth int) error) error {
-	if depth >= maxDepth {
-		return fmt.Errorf("%.20s…: nested more than %d deep", path, maxDepth)
+// leaves takes Sequences apart; key is the name of their list.
+func (c *component) leaves(path, key string) ([]leaf, error) {
+	switch {
+	case c == nil:
+		return nil, nil
+	case c.Type != "Sequence":
+		return []leaf{{c, path}}, nil
+	case strings.Count(path, "[") > maxDepth:
+		return nil, fmt.Errorf("%.20s…: nested more than %d deep", path, maxDepth)
 	}
+	parts := map[string][]component{
+		"normalizers": c.Normalizers, "pretokenizers": c.Pretokenizers, "processors": c.Processors, "decoders": c.Decoders,
+	}[key]
+	var all []leaf
 	for i := range parts {
-		if err := f(&parts[i], fmt.Sprintf("%s[%d]", path, i), depth+1); err != nil {
-			return err
+		some, err := parts[i].leaves(fmt.Sprintf("%s.%s[%d]", path, key, i), key)
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, some...)
 	}
-	return nil
+	return all, nil
 }
 
-func (c *component) unsupported(path string) error {
-	return fmt.Errorf("%s.type: %s is not supported", path, quote(c.Type))
-}
-
-// metaspace reads what the pre-tokenizer and the decoder have in common.
-func (c *component) metaspace(path string) (m metaspace, err error) {
-	if c.Replacement == nil || utf8.RuneCountInString(*c.Replacement) != 1 {
-		return m, fmt.Errorf("%s.replacement: not one character", path)
-	}
-	m = metaspace{mark: *c.Replacement, scheme: "always"}
-	if c.PrependScheme != nil {
-		m.scheme = *c.PrependScheme
-	}
-	if !strings.Contains(" always first never ", " "+m.scheme+" ") {
-		return m, fmt.Errorf("%s.prepend_scheme: %s is not supported", path, quote(m.scheme))
-	}
-	// Older files have this instead of the scheme, or both.
-	if c.AddPrefixSpace != nil && !*c.AddPrefixSpace {
-		m.scheme = "never"
-	}
-	return m, nil
+func (c leaf) unsupported() error {
+	return fmt.Errorf("%s.type: %s is not supported here", c.path, quote(c.Type))
 }

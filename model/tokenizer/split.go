@@ -148,12 +148,13 @@ func split(re *regexp2.Regexp) preTokenizer {
 var sameSyntax = regexp.MustCompile(`^(?:` +
 	`[^\\\[\]^$(){}]` + // a character, | . ? * +
 	`|\\[pP]\{[A-Za-z_]+\}|\\[sSdDrntfv]|\\[^A-Za-z0-9]` +
-	`|\[\^?(?:[^\\\[\]&^]|\\[pP]\{[A-Za-z_]+\}|\\[sSdDrntfv]|\\[^A-Za-z0-9]|&[^&\]])+\]` +
+	`|\[\^?(?:[^\\\[\]&]|\\[pP]\{[A-Za-z_]+\}|\\[sSdDrntfv]|\\[^A-Za-z0-9]|&[^&\]])+\]` +
 	`|\((?:\?(?:i?:|[=!>]|<[=!]))?|\)` +
 	`|\{[0-9]+(?:,[0-9]*)?\}` +
 	`)*$`)
 
-var otherSyntax = regexp.MustCompile(`\{[0-9,]+\}[+?]`) // possessive or lazy in one of the two
+// otherSyntax slips through sameSyntax: {2}+ and {2}?, and groups like (?m).
+var otherSyntax = regexp.MustCompile(`\{[0-9,]+\}[+?]|\(\?(?:[^i:=!><]|i[^:]|<[^=!])`)
 
 // compile compiles a regular expression of a Split.
 func compile(pattern string) (*regexp2.Regexp, error) {

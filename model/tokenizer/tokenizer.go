@@ -17,7 +17,6 @@ type Tokenizer struct {
 	added           addedTokens // matched in the text as it is
 	addedNormalized addedTokens // matched in the normalized text
 	normalizer      []func(string) string
-	growth          int // times that the normalizer may lengthen a text
 	metaspace       *metaspace
 	words           []preTokenizer
 	bpe             bpe
@@ -36,7 +35,8 @@ type Options struct {
 
 // Encode returns the ids of text. Bytes that are not UTF-8 are encoded as they
 // are. Characters that the vocabulary cannot express are lost where it has no
-// unknown token, as in the tokenizers library.
+// unknown token, as in the tokenizers library. While a word of n bytes is merged
+// it takes 32 n bytes of memory; a word has no bound in a text without spaces.
 func (t *Tokenizer) Encode(text string, o Options) []int32 {
 	return t.AppendEncode(make([]int32, 0, len(text)/4+8), text, o)
 }
