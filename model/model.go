@@ -123,6 +123,8 @@ type Generation struct {
 	Temperature *float32
 	TopK        *int
 	TopP        *float32
+	MinP        *float32
+	Repeat      *float32 // repetition_penalty
 }
 
 // ids is a token or a list of them.
@@ -156,6 +158,8 @@ func loadGeneration(ck *checkpoint.Checkpoint) (Generation, error) {
 			Temperature *float32 `json:"temperature"`
 			TopK        *int     `json:"top_k"`
 			TopP        *float32 `json:"top_p"`
+			MinP        *float32 `json:"min_p"`
+			Repeat      *float32 `json:"repetition_penalty"`
 		}
 		if err := json.Unmarshal(data, &file); err != nil {
 			return g, fmt.Errorf("%s: %w", filepath.Join(ck.Path, name), err)
@@ -167,6 +171,7 @@ func loadGeneration(ck *checkpoint.Checkpoint) (Generation, error) {
 		}
 		if name == "generation_config.json" {
 			g.DoSample, g.Temperature, g.TopK, g.TopP = file.DoSample, file.Temperature, file.TopK, file.TopP
+			g.MinP, g.Repeat = file.MinP, file.Repeat
 		}
 	}
 	return g, nil

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/rand/v2"
 	"os"
+	"strings"
 	"time"
 
-	"armor/model"
 	"armor/model/tokenizer"
 	"armor/runtime"
-	"armor/runtime/sample"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -21,13 +18,11 @@ import (
 
 type generateFlags struct {
 	modelFlags
+	samplingFlags
 	prompt, file string
-	tokens, ctx  int
-	temp, topP   float32
-	topK         int
-	seed         uint64
-	stop         []string
-	ignoreEOS    bool
+	ctx          int
+	logprobs     int
+	json         bool
 	quiet        bool
 	verbose      bool
 }
@@ -41,28 +36,24 @@ func newGenerate() *cobra.Command {
 		Args:  args(cobra.MaximumNArgs(1)),
 		RunE:  func(c *cobra.Command, a []string) error { return f.run(c, a) },
 	}
-	f.add(c)
+	f.modelFlags.add(c)
+	f.samplingFlags.add(c)
 	c.Flags().StringVarP(&f.prompt, "prompt", "p", "", "the prompt")
 	c.Flags().StringVarP(&f.file, "file", "f", "", "read the prompt from a `file`")
-	c.Flags().IntVarP(&f.tokens, "tokens", "n", 256, "most tokens to generate, 0: to the end of the context")
 	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
-	c.Flags().Float32Var(&f.temp, "temp", 0.8, "temperature, 0: always the most likely token (default: the model's, else 0.8)")
-	c.Flags().IntVar(&f.topK, "top-k", 40, "choose among the K most likely tokens, 0: all (default: the model's, else 40)")
-	c.Flags().Float32Var(&f.topP, "top-p", 0.95, "choose among the tokens that hold this mass (default: the model's, else 0.95)")
-	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the choice (default: random)")
-	c.Flags().StringArrayVar(&f.stop, "stop", nil, "end before this `text` (repeatable)")
-	c.Flags().BoolVar(&f.ignoreEOS, "ignore-eos", false, "go on after the model's end token")
+	c.Flags().IntVar(&f.logprobs, "logprobs", -1, "with --json: log-probabilities of each token and of the `N` most likely")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object at the end instead of the text")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but the text")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print what runs")
-	for _, name := range []string{"temp", "top-k", "top-p", "seed"} {
-		c.Flag(name).DefValue = "" // the text says it
-	}
 	return c
 }
 
 func (f *generateFlags) run(c *cobra.Command, a []string) error {
-	if f.tokens < 0 || f.ctx < 0 {
-		return usageError{errors.New("--tokens and --ctx: want 0 or more")}
+	switch {
+	case f.ctx < 0:
+		return usageError{fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx)}
+	case f.logprobs >= 0 && !f.json:
+		return usageError{errors.New("--logprobs: goes with --json")}
 	}
 	if err := needModel(f.model); err != nil {
 		return err
@@ -81,30 +72,38 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 	if err != nil {
 		return err
 	}
+	params, err := f.params(c, &m.Generation)
+	if err != nil {
+		return err
+	}
 	g := runtime.Generation{
 		Prompt:    m.Tokenizer.Encode(prompt, tokenizer.Options{AddSpecial: true, ParseSpecial: true}),
-		Sampling:  f.sampling(c, &m.Generation),
+		Sampling:  params,
 		MaxTokens: f.tokens,
 		Stop:      f.stop,
-		Logprobs:  -1,
 		IgnoreEOS: f.ignoreEOS,
-	}
-	if err := g.Sampling.Check(); err != nil {
-		return usageError{err}
+		Logprobs:  f.logprobs,
 	}
 	if f.verbose {
 		fmt.Fprintf(os.Stderr, "%s: %s, %s, loaded in %.2f s, weights %s, context %d\n", m.Path, m.Architecture,
 			m.Backend.Name(), time.Since(begin).Seconds(), mebibytes(m.Decoder.WeightBytes()), e.Context())
 	}
-	out := os.Stdout
-	r, err := e.Generate(c.Context(), g, func(text string) error {
-		_, err := io.WriteString(out, text)
+	var text strings.Builder
+	r, err := e.Generate(c.Context(), g, func(piece string) error {
+		if f.json {
+			text.WriteString(piece)
+			return nil
+		}
+		_, err := io.WriteString(os.Stdout, piece)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return f.finish(r, g.Sampling.Seed)
+	if f.json {
+		return f.printJSON(m, text.String(), &r, params.Seed)
+	}
+	return f.finish(r, params.Seed)
 }
 
 // finish ends the text with a line break on a terminal and reports.
@@ -137,28 +136,6 @@ func rate(n int, d time.Duration) float64 {
 		return 0
 	}
 	return float64(n) / d.Seconds()
-}
-
-// sampling takes flags first, then the model's generation_config.json.
-func (f *generateFlags) sampling(c *cobra.Command, g *model.Generation) sample.Params {
-	p := sample.Params{Temperature: f.temp, TopK: f.topK, TopP: f.topP, Seed: f.seed}
-	set := c.Flags().Changed
-	if !set("temp") && g.Temperature != nil {
-		p.Temperature = *g.Temperature
-	}
-	if !set("temp") && g.DoSample != nil && !*g.DoSample {
-		p.Temperature = 0
-	}
-	if !set("top-k") && g.TopK != nil {
-		p.TopK = *g.TopK
-	}
-	if !set("top-p") && g.TopP != nil {
-		p.TopP = *g.TopP
-	}
-	if !set("seed") {
-		p.Seed = rand.Uint64() & math.MaxUint32
-	}
-	return p
 }
 
 // maxPrompt bounds what is read as a prompt; no context is as long.

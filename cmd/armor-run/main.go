@@ -49,7 +49,7 @@ func run(args []string) (code int) {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
-		fmt.Fprintf(os.Stderr, "armor-run: %v\n", err)
+		fmt.Fprintf(os.Stderr, "armor-run: %s\n", strings.Join(strings.Fields(err.Error()), " "))
 		return exitUsage
 	default:
 		fmt.Fprintf(os.Stderr, "armor-run: %s\n", oneLine(err))
