@@ -20,15 +20,15 @@ var rows = [][]string{
 	{"armor/model"},
 	{"armor/model/builtin"},
 	{"armor/model/llama", "armor/model/qwen"},
-	{"armor/model/hfconfig"},
+	{"armor/model/hfconfig", "armor/model/ggufconfig"},
 	{"armor/model/nn"},
-	{"armor/model/checkpoint", "armor/model/tokenizer", "armor/model/hub"},
-	{"armor/model/checkpoint/strictjson"},
+	{"armor/model/checkpoint", "armor/model/tokenizer", "armor/model/hub", "armor/model/tokenizer/chat"},
+	{"armor/model/checkpoint/strictjson", "armor/model/tokenizer/chat/jinja"},
 	{"armor/kernels"},
 	{"armor/kernels/ref"},
 	{"armor/kernels/amd64"},
 	{"armor/kernels/sparse24"},
-	{"armor/kernels/internal/kerneltest"},
+	{"armor/kernels/internal/kerneltest", "armor/model/internal/gguftest"},
 }
 
 func rowOf(pkg string) int {

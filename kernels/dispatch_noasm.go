@@ -28,9 +28,12 @@ func (c *CPU) scale(x []float32, s float32)                   { ref.Scale(x, s) 
 func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) }
 
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
-	if t == bf16f32 && c.compute == BF16 {
+	switch {
+	case t == bf16bf16:
+		ref.PanelBF16(asU16(dst), src, ld, rows, k, mr)
+	case t == bf16f32 && c.compute == BF16:
 		ref.PanelF32Round(asF32(dst), src, ld, rows, k, mr)
-	} else {
+	default:
 		ref.PanelF32(asF32(dst), src, ld, rows, k, mr)
 	}
 }

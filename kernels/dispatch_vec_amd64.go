@@ -107,10 +107,14 @@ func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int
 		amd64.PanelF32RoundAVX512(asF32(dst), src, ld, rows, k, mr)
 	case c.isa >= AVX512:
 		amd64.PanelF32AVX512(asF32(dst), src, ld, rows, k, mr)
+	case c.isa == AVX2 && t == bf16bf16:
+		amd64.PanelBF16AVX2(asU16(dst), src, ld, rows, k, mr)
 	case c.isa == AVX2 && round:
 		amd64.PanelF32RoundAVX2(asF32(dst), src, ld, rows, k, mr)
 	case c.isa == AVX2:
 		amd64.PanelF32AVX2(asF32(dst), src, ld, rows, k, mr)
+	case t == bf16bf16:
+		ref.PanelBF16(asU16(dst), src, ld, rows, k, mr)
 	case round:
 		ref.PanelF32Round(asF32(dst), src, ld, rows, k, mr)
 	default:

@@ -82,7 +82,7 @@ func (c *CPU) packPart(g *group, p *Part, first int) error {
 	tasks := max(1, piece/(4*packRows*g.in))
 	for row := 0; row < p.W.Rows(); row += tasks * packRows {
 		n := min(tasks*packRows, p.W.Rows()-row)
-		j := &packJob{g: g, part: p, first: first, row: row, end: row + n}
+		j := &packJob{c: c, g: g, part: p, first: first, row: row, end: row + n}
 		c.pool.run(j, (n+packRows-1)/packRows)
 		if err := c.pool.err(); err != nil {
 			return err
@@ -98,6 +98,7 @@ func (c *CPU) packPart(g *group, p *Part, first int) error {
 // packJob packs the rows row … end-1 of one part; a task is packRows of them.
 // Tasks and parts may share a tile, but never the same bytes of it.
 type packJob struct {
+	c     *CPU
 	g     *group
 	part  *Part
 	first int // row of the group where the part begins
@@ -128,10 +129,26 @@ func (j *packJob) pack(row, n int) error {
 	if err := p.W.ReadRows(rows, row, n); err != nil {
 		return err
 	}
-	for r := range n {
-		g.pack(j.first+row+r, rows[r*g.in:(r+1)*g.in])
+	for r := 0; r < n; {
+		src := rows[r*g.in:]
+		if at := j.first + row + r; at%tileRows == 0 && n-r >= tileRows {
+			j.c.packTile(g, at/tileRows, src)
+			r += tileRows
+		} else {
+			g.pack(at, src[:g.in])
+			r++
+		}
 	}
 	return nil
+}
+
+// packTile packs 16 rows: a weight tile is laid out as a panel of 16 tokens.
+func (c *CPU) packTile(g *group, tile int, rows []float32) {
+	types := f32f32
+	if g.bits == 16 {
+		types = bf16bf16
+	}
+	c.panel(types, g.tileBytes(tile), rows, g.in, tileRows, g.in, tileRows)
 }
 
 // packCodes takes the codes of a source that has them, and else rounds.

@@ -23,7 +23,7 @@ func load(t testing.TB, name string) *model.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	m, err := model.Load(filepath.Join("..", "testdata", "golden", name), b)
+	m, err := model.Load(filepath.Join("..", "testdata", "golden", name), b, model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func load(t *testing.T, path string, compute kernels.DType) *model.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	m, err := model.Load(path, b)
+	m, err := model.Load(path, b, model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

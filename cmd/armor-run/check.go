@@ -23,11 +23,12 @@ func newCheck() *cobra.Command {
 			if len(a) > 0 {
 				path = a[0]
 			}
-			if err := needModel(path); err != nil {
+			path, err := modelPath(c.Context(), path)
+			if err != nil {
 				return err
 			}
 			b := &scanner{}
-			m, err := model.Load(path, b)
+			m, err := model.Load(path, b, model.Options{})
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,24 +18,28 @@ import (
 type modelFlags struct {
 	model   string
 	dtype   string
+	weights string
 	threads int
 }
 
 func (f *modelFlags) add(c *cobra.Command) {
 	addModelFlag(c, &f.model)
 	c.Flags().StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`: how activations are rounded, and weights kept")
+	c.Flags().StringVar(&f.weights, "weights", "auto", "keep matrices as `auto|bf16|f32`: auto keeps quantized ones quantized")
 	c.Flags().IntVar(&f.threads, "threads", 0, "worker threads (default: one for each processor)")
 }
 
 func addModelFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVarP(path, "model", "m", os.Getenv("ARMOR_MODEL"), "model `folder` (default: $ARMOR_MODEL)")
+	c.Flags().StringVarP(path, "model", "m", os.Getenv("ARMOR_MODEL"), "model: a `folder`, a .gguf file or ORG/NAME (default: $ARMOR_MODEL)")
 }
 
-func needModel(path string) error {
-	if path == "" {
-		return usageError{errors.New("no model: give one with --model FOLDER or ARMOR_MODEL")}
+// modelPath turns a model argument into a path: of a folder, of a GGUF file, or
+// of what the hub's cache holds for ORG/NAME.
+func modelPath(ctx context.Context, argument string) (string, error) {
+	if argument == "" {
+		return "", usageError{errors.New("no model: give one with --model or ARMOR_MODEL")}
 	}
-	return nil
+	return findModel(ctx, argument)
 }
 
 // backend makes the backend that the flags and ARMOR_ISA ask for.
@@ -60,15 +65,16 @@ func (f *modelFlags) backend() (kernels.Backend, error) {
 }
 
 // load opens the model on a new backend; closing the backend frees both.
-func (f *modelFlags) load() (*model.Model, error) {
-	if err := needModel(f.model); err != nil {
+func (f *modelFlags) load(ctx context.Context) (*model.Model, error) {
+	path, err := modelPath(ctx, f.model)
+	if err != nil {
 		return nil, err
 	}
 	b, err := f.backend()
 	if err != nil {
 		return nil, err
 	}
-	m, err := model.Load(f.model, b)
+	m, err := model.Load(path, b, model.Options{Weights: f.weights})
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}

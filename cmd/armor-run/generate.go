@@ -55,15 +55,12 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 	case f.logprobs >= 0 && !f.json:
 		return usageError{errors.New("--logprobs: goes with --json")}
 	}
-	if err := needModel(f.model); err != nil {
-		return err
-	}
 	prompt, err := f.readPrompt(c, a)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	m, err := f.load()
+	m, err := f.load(c.Context())
 	if err != nil {
 		return err
 	}
@@ -85,8 +82,8 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		Logprobs:  f.logprobs,
 	}
 	if f.verbose {
-		fmt.Fprintf(os.Stderr, "%s: %s, %s, loaded in %.2f s, weights %s, context %d\n", m.Path, m.Architecture,
-			m.Backend.Name(), time.Since(begin).Seconds(), mebibytes(m.Decoder.WeightBytes()), e.Context())
+		fmt.Fprintf(os.Stderr, "%s: %s, %s, %s, loaded in %.2f s, weights %s, context %d\n", m.Path, m.Architecture,
+			m.Storage, m.Backend.Name(), time.Since(begin).Seconds(), mebibytes(m.Decoder.WeightBytes()), e.Context())
 	}
 	var text strings.Builder
 	r, err := e.Generate(c.Context(), g, func(piece string) error {

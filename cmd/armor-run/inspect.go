@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"armor/model"
-	"armor/model/checkpoint"
 	"armor/model/nn"
 
 	"github.com/spf13/cobra"
@@ -43,7 +41,8 @@ func newInspect() *cobra.Command {
 			if len(a) > 0 {
 				path = a[0]
 			}
-			if err := needModel(path); err != nil {
+			path, err := modelPath(c.Context(), path)
+			if err != nil {
 				return err
 			}
 			in, err := inspect(path)
@@ -63,14 +62,14 @@ func newInspect() *cobra.Command {
 }
 
 func inspect(path string) (in *inspection, err error) {
-	ck, err := checkpoint.OpenFolder(path)
+	ck, err := model.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ck.Close()) }()
 	in = &inspection{Path: path}
-	if in.Architecture, in.Config, err = model.ParseConfig(ck.Config()); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(path, "config.json"), err)
+	if in.Architecture, in.Config, err = model.Config(ck); err != nil {
+		return nil, err
 	}
 	for _, name := range ck.Names() {
 		t, _ := ck.Tensor(name)

@@ -73,7 +73,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := f.load()
+	m, err := f.load(c.Context())
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	if f.against != "" {
 		g := f.modelFlags
 		g.model = f.against
-		if other, err = g.load(); err != nil {
+		if other, err = g.load(c.Context()); err != nil {
 			return err
 		}
 		defer other.Backend.Close()

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"armor/model"
-	"armor/model/checkpoint"
 	"armor/model/tokenizer"
 
 	"github.com/spf13/cobra"
@@ -39,13 +38,14 @@ func newTokenize() *cobra.Command {
 }
 
 func (f *tokenizeFlags) run(c *cobra.Command, a []string) error {
-	if err := needModel(f.model); err != nil {
+	path, err := modelPath(c.Context(), f.model)
+	if err != nil {
 		return err
 	}
 	if !f.decode && len(a) > 1 {
 		return usageError{fmt.Errorf("one text, got %d arguments; quote it", len(a))}
 	}
-	t, err := openTokenizer(f.model)
+	t, err := openTokenizer(path)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (f *tokenizeFlags) run(c *cobra.Command, a []string) error {
 
 // openTokenizer reads no weights.
 func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
-	ck, err := checkpoint.OpenFolder(path)
+	ck, err := model.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ type decoder struct {
 
 	byteLevel bool // pieces are bytes of UTF-8
 
+	sentencePiece bool // see appendPiece; with byteFallback, replace and strip
+
 	metaspace *metaspace // its mark is a space; in the first token nothing, unless the scheme is never
 
 	replace      [][2]string    // old, new: done in pieces already
@@ -109,6 +111,9 @@ func (d *Decoder) Flush() string { return string(d.flush(nil)) }
 
 func (d *Decoder) append(dst []byte, id int32) []byte {
 	t := d.t
+	if t.decoder.sentencePiece {
+		return d.appendPiece(dst, id)
+	}
 	if !t.has(id) || d.skipSpecial && t.special[id] {
 		return dst
 	}
@@ -135,6 +140,9 @@ func (d *Decoder) append(dst []byte, id int32) []byte {
 }
 
 func (d *Decoder) flush(dst []byte) []byte {
+	if d.t.decoder.sentencePiece {
+		return d.appendBytes(dst, false)
+	}
 	run := d.pending
 	d.pending = run[:0]
 	switch {

@@ -126,7 +126,7 @@ func short(s string) string {
 		return s
 	}
 	n := most
-	for !utf8.RuneStart(s[n]) {
+	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
 	return s[:n] + "…"

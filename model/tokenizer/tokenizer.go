@@ -7,6 +7,8 @@
 // post-processor (ids in front and behind).
 package tokenizer
 
+import "strings"
+
 // Tokenizer is immutable and safe for concurrent use.
 type Tokenizer struct {
 	tokens  []string // [VocabSize] as spelled in the file; "" where no token has the id
@@ -31,6 +33,8 @@ type Options struct {
 	// ParseSpecial makes special tokens written in the text control tokens;
 	// otherwise they are text. Added tokens that are not special always count.
 	ParseSpecial bool
+	// Guarded takes out the marks that Guard has put in.
+	Guarded bool
 }
 
 // Encode returns the ids of text. Bytes that are not UTF-8 are encoded as they
@@ -62,6 +66,9 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string, o Options) []int32 {
 				return
 			}
 			piece := part[from:to]
+			if o.Guarded {
+				piece = strings.ReplaceAll(piece, guardMark, "")
+			}
 			if t.metaspace != nil {
 				piece = t.metaspace.apply(piece, start == 0 && from == 0)
 			}
