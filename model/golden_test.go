@@ -81,16 +81,28 @@ const testRows, testPositions = 512, 512
 
 func newEngine(t testing.TB, path string, o kernels.Options) *engine {
 	t.Helper()
+	return newEngineWith(t, path, o, model.Options{})
+}
+
+func newEngineWith(t testing.TB, path string, o kernels.Options, mo model.Options) *engine {
+	t.Helper()
 	b, err := kernels.NewCPU(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	m, err := model.Load(path, b)
+	m, err := model.Load(path, b, mo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, m: m}
+	return engineOf(t, m, o)
+}
+
+// engineOf makes an engine of a model that is loaded.
+func engineOf(t testing.TB, m *model.Model, o kernels.Options) *engine {
+	t.Helper()
+	var err error
+	e, b := &engine{t: t, m: m}, m.Backend
 	if err := m.Decoder.Prepare(b, testRows, testPositions); err != nil {
 		t.Fatal(err)
 	}

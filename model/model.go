@@ -23,88 +23,133 @@ import (
 type Model struct {
 	Path         string
 	Architecture string // as the config spells it
+	Storage      string // how matrices are kept, one line
 	Decoder      *nn.Decoder
 	Tokenizer    *tokenizer.Tokenizer
 	Generation   Generation
 	Backend      kernels.Backend
 }
 
-// Load opens the folder at path and packs its weights into b.
-func Load(path string, b kernels.Backend) (*Model, error) {
-	ck, err := checkpoint.OpenFolder(path)
+// Options say how a model is loaded.
+type Options struct {
+	// Weights is how matrices are kept: "auto" (or nothing), "bf16" or "f32", see
+	// nn.Weights. Norms and biases are always f32.
+	Weights string
+}
+
+func (o *Options) weights() (nn.Weights, error) {
+	switch w := nn.Weights(o.Weights); w {
+	case "":
+		return nn.WeightsAuto, nil
+	case nn.WeightsAuto, nn.WeightsBF16, nn.WeightsF32:
+		return w, nil
+	}
+	return "", fmt.Errorf("weights: got %q, want auto, bf16 or f32", o.Weights)
+}
+
+// Open opens the model at path: a folder, or a GGUF file, which ends in .gguf or
+// begins with that format's magic.
+func Open(path string) (*checkpoint.Checkpoint, error) {
+	if checkpoint.IsGGUF(path) {
+		return checkpoint.OpenGGUF(path)
+	}
+	return checkpoint.OpenFolder(path)
+}
+
+// Load opens the folder or GGUF file at path and packs its weights into b.
+func Load(path string, b kernels.Backend, o Options) (*Model, error) {
+	ck, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := load(ck, b)
+	m, err := load(ck, b, o)
 	return m, errors.Join(err, ck.Close())
 }
 
-func load(ck *checkpoint.Checkpoint, b kernels.Backend) (*Model, error) {
+func load(ck *checkpoint.Checkpoint, b kernels.Backend, o Options) (*Model, error) {
+	weights, err := o.weights()
+	if err != nil {
+		return nil, err
+	}
 	m := &Model{Path: ck.Path, Backend: b}
-	var err error
 	if m.Tokenizer, err = LoadTokenizer(ck); err != nil {
 		return nil, err
 	}
-	if m.Generation, err = loadGeneration(ck); err != nil {
+	if m.Generation, err = loadGeneration(ck, m.Tokenizer); err != nil {
 		return nil, err
 	}
-	if m.Architecture, m.Decoder, err = loadDecoder(ck, b); err != nil {
+	f, err := familyOf(ck)
+	if err != nil {
 		return nil, err
 	}
+	if m.Decoder, err = f.load(b, weights); err != nil {
+		return nil, err
+	}
+	m.Architecture, m.Storage = f.architecture, m.Decoder.Storage
 	if got, want := m.Tokenizer.VocabSize(), m.Decoder.Vocab; got > want {
 		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, the model %d", ck.Path, got, want)
 	}
 	return m, nil
 }
 
-// ParseConfig reads the shape of a model of any family.
-func ParseConfig(config []byte) (architecture string, c nn.Config, err error) {
-	if architecture, err = hfconfig.Architecture(config); err != nil {
-		return "", nn.Config{}, err
-	}
-	switch architecture {
-	case "LlamaForCausalLM":
-		c, err := llama.ParseConfig(config)
-		return architecture, c.Config, err
-	case "Qwen2ForCausalLM", "Qwen3ForCausalLM":
-		c, err := qwen.ParseConfig(config)
-		return architecture, c.Config, err
-	}
-	return architecture, nn.Config{}, unsupported(architecture)
+// family is a model's shape and how to read its weights.
+type family struct {
+	architecture string // as the config spells it
+	config       nn.Config
+	load         func(kernels.Backend, nn.Weights) (*nn.Decoder, error)
 }
 
-func unsupported(architecture string) error {
-	return fmt.Errorf("key architectures: %q is not supported, want LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM", architecture)
-}
-
-func loadDecoder(ck *checkpoint.Checkpoint, b kernels.Backend) (string, *nn.Decoder, error) {
-	path := filepath.Join(ck.Path, "config.json")
-	architecture, err := hfconfig.Architecture(ck.Config())
+// familyOf reads the config of a model of any family.
+func familyOf(ck *checkpoint.Checkpoint) (family, error) {
+	if ck.GGUF() != nil {
+		return familyOfGGUF(ck)
+	}
+	f, err := familyOfFolder(ck)
 	if err != nil {
-		return "", nil, fmt.Errorf("%s: %w", path, err)
+		return f, fmt.Errorf("%s: %w", filepath.Join(ck.Path, "config.json"), err)
 	}
-	var d *nn.Decoder
-	switch architecture {
-	case "LlamaForCausalLM":
-		var c llama.Config
-		if c, err = llama.ParseConfig(ck.Config()); err != nil {
-			return "", nil, fmt.Errorf("%s: %w", path, err)
-		}
-		d, err = llama.Load(ck, c, b)
-	case "Qwen2ForCausalLM", "Qwen3ForCausalLM":
-		var c qwen.Config
-		if c, err = qwen.ParseConfig(ck.Config()); err != nil {
-			return "", nil, fmt.Errorf("%s: %w", path, err)
-		}
-		d, err = qwen.Load(ck, c, b)
-	default:
-		err = fmt.Errorf("%s: %w", path, unsupported(architecture))
-	}
-	return architecture, d, err
+	return f, nil
 }
 
-// LoadTokenizer reads a folder's tokenizer.json.
+func familyOfFolder(ck *checkpoint.Checkpoint) (f family, err error) {
+	if f.architecture, err = hfconfig.Architecture(ck.Config()); err != nil {
+		return f, err
+	}
+	switch f.architecture {
+	case "LlamaForCausalLM":
+		c, err := llama.ParseConfig(ck.Config())
+		return f.llama(ck, c), err
+	case "Qwen2ForCausalLM", "Qwen3ForCausalLM":
+		c, err := qwen.ParseConfig(ck.Config())
+		return f.qwen(ck, c), err
+	}
+	return f, fmt.Errorf("key architectures: %q is not supported, want LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM", f.architecture)
+}
+
+func (f family) llama(ck *checkpoint.Checkpoint, c llama.Config) family {
+	f.config = c.Config
+	f.load = func(b kernels.Backend, w nn.Weights) (*nn.Decoder, error) { return llama.Load(ck, c, b, w) }
+	return f
+}
+
+func (f family) qwen(ck *checkpoint.Checkpoint, c qwen.Config) family {
+	f.config = c.Config
+	f.load = func(b kernels.Backend, w nn.Weights) (*nn.Decoder, error) { return qwen.Load(ck, c, b, w) }
+	return f
+}
+
+// Config reads the shape of a model: its architecture, as its file spells it,
+// and its sizes. It reads no weights.
+func Config(ck *checkpoint.Checkpoint) (architecture string, c nn.Config, err error) {
+	f, err := familyOf(ck)
+	return f.architecture, f.config, err
+}
+
+// LoadTokenizer reads a folder's tokenizer.json, or a GGUF file's vocabulary.
 func LoadTokenizer(ck *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
+	if g := ck.GGUF(); g != nil {
+		return tokenizerOfGGUF(g)
+	}
 	data, err := ck.File("tokenizer.json")
 	if err != nil {
 		return nil, err
@@ -116,7 +161,7 @@ func LoadTokenizer(ck *checkpoint.Checkpoint) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// Generation is what a folder says about sampling; absent values are nil.
+// Generation is what a model's files say about sampling; absent values are nil.
 type Generation struct {
 	Stop        []int32 // tokens that end a text
 	DoSample    *bool
@@ -141,9 +186,15 @@ func (v *ids) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]int32)(v))
 }
 
-// loadGeneration reads generation_config.json and the end tokens of config.json.
-func loadGeneration(ck *checkpoint.Checkpoint) (Generation, error) {
+// loadGeneration reads generation_config.json and the end tokens of config.json,
+// or those of a GGUF file.
+func loadGeneration(ck *checkpoint.Checkpoint, t *tokenizer.Tokenizer) (Generation, error) {
 	var g Generation
+	if metadata := ck.GGUF(); metadata != nil {
+		var err error
+		g.Stop, err = endsOfGGUF(metadata, t)
+		return g, err
+	}
 	for _, name := range []string{"config.json", "generation_config.json"} {
 		data, err := ck.File(name)
 		if errors.Is(err, fs.ErrNotExist) {

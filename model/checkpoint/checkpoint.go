@@ -1,5 +1,5 @@
-// Package checkpoint opens the folder of a model: its JSON files and the tensors
-// of its safetensors files. It trusts none of them: lengths are compared with
+// Package checkpoint opens the folder of a model, with its JSON files and the
+// tensors of its safetensors files, or a GGUF file. It trusts none of them: lengths are compared with
 // the file before anything is allocated, and whatever does not fit is one line of
 // error, "PATH: tensor NAME: what is wrong: got X, want Y".
 package checkpoint
@@ -19,10 +19,11 @@ import (
 // Checkpoint is one model on disk (or embedded). Its methods are safe for
 // concurrent use.
 type Checkpoint struct {
-	Path string // of the folder, for messages
+	Path string // of the folder or GGUF file, for messages
 
 	open    func(name string) (Source, error)
-	config  []byte
+	config  []byte // nil for a GGUF file
+	gguf    *GGUF  // nil for a folder
 	files   []*file
 	tensors map[string]*Tensor
 
@@ -107,7 +108,7 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// Config is the text of config.json.
+// Config is the text of config.json, nil for a GGUF file.
 func (c *Checkpoint) Config() []byte { return c.config }
 
 // Bounds on the files that are read whole. The largest in use are tokenizers of
@@ -153,6 +154,9 @@ func (c *Checkpoint) Names() []string {
 	return names
 }
 
+// Has reports whether there is a tensor of that name.
+func (c *Checkpoint) Has(name string) bool { return c.tensors[name] != nil }
+
 // Tensor finds a tensor and marks it as used.
 func (c *Checkpoint) Tensor(name string) (*Tensor, bool) {
 	t, ok := c.tensors[name]
@@ -168,7 +172,7 @@ func (c *Checkpoint) Tensor(name string) (*Tensor, bool) {
 func (c *Checkpoint) Need(name string, shape ...int) (*Tensor, error) {
 	t, ok := c.Tensor(name)
 	if !ok {
-		return nil, fmt.Errorf("%s: tensor %s: missing", c.Path, strictjson.Name(name))
+		return nil, fmt.Errorf("%s: tensor %s: missing", c.Path, strictjson.Name(c.StoredName(name)))
 	}
 	if !slices.Equal(t.Shape, shape) {
 		return nil, t.errorf("shape: got %v, want %v", t.Shape, shape)

@@ -7,7 +7,8 @@ import (
 	"github.com/x448/float16"
 )
 
-// decode sets dst to the little-endian elements of src, which holds as many.
+// decode sets dst to the little-endian elements of src, which holds as many, in
+// whole blocks.
 func decode(dst []float32, d DType, src []byte) {
 	switch d {
 	case F32:
@@ -16,6 +17,10 @@ func decode(dst []float32, d DType, src []byte) {
 		decodeF16(dst, src)
 	case BF16:
 		decodeBF16(dst, src)
+	case Q40, Q41, Q50, Q51, Q80:
+		decode32(dst, d, src)
+	case Q2K, Q3K, Q4K, Q5K, Q6K:
+		decode256(dst, d, src)
 	default:
 		panic("checkpoint: decode of " + d.String())
 	}

@@ -14,20 +14,22 @@ type Tensor struct {
 	DType DType
 	Shape []int // row-major, outermost first
 
-	file  *file
-	begin int64 // in the file
-	size  int64 // bytes, the product of Shape and the size of DType
+	file   *file
+	begin  int64  // in the file
+	size   int64  // bytes, the product of Shape and the size of DType
+	stored string // the file's name for it, where Name is another
+	heads  int    // its rows are as GGUF orders those of so many heads, or 0
 }
 
-// file is an open safetensors file.
+// file is an open safetensors or GGUF file.
 type file struct {
 	path    string
 	src     Source
 	buffers sync.Pool // *[chunk]byte: what decoding reads into
 }
 
-// chunk bytes are read and decoded at a time: they stay in the cache between
-// the two, and are a multiple of every element's size.
+// At most chunk bytes are read and decoded at a time: they stay in the cache
+// between the two.
 const chunk = 64 << 10
 
 func newFile(path string, src Source) *file {
@@ -88,18 +90,37 @@ func (t *Tensor) ReadRows(dst []float32, row, n int) error {
 		return t.errorf("destination: got %d elements, want %d rows of %d", len(dst), n, cols)
 	}
 	dst = dst[:n*cols]
-	element := t.DType.Size()
-	off := t.begin + int64(row)*int64(cols)*element
+	if t.heads > 0 {
+		return t.readHeads(dst, row, n)
+	}
+	return t.decodeAt(dst, t.offset(row))
+}
+
+// offset is where a row of the file begins.
+func (t *Tensor) offset(row int) int64 {
+	elements, bytes := t.DType.Block()
+	return t.begin + int64(row)*int64(t.Cols()/elements)*int64(bytes)
+}
+
+// decodeAt reads what begins at off, whole blocks.
+func (t *Tensor) decodeAt(dst []float32, off int64) error {
+	return t.blocks(len(dst), off, func(src []byte, at, n int) { decode(dst[at:at+n], t.DType, src) })
+}
+
+// blocks reads n elements in pieces of whole blocks and gives each to use: its
+// bytes, the number of the first element and how many they are.
+func (t *Tensor) blocks(n int, off int64, use func(src []byte, at, n int)) error {
+	elements, bytes := t.DType.Block()
 	buffer := t.file.buffers.Get().(*[chunk]byte)
 	defer t.file.buffers.Put(buffer)
-	for len(dst) > 0 {
-		k := min(len(dst), chunk/int(element))
-		src := buffer[:k*int(element)]
+	for at := 0; at < n; {
+		k := min((n-at)/elements, chunk/bytes)
+		src := buffer[:k*bytes]
 		if err := t.file.read(src, off); err != nil {
 			return t.errorf("%w", err)
 		}
-		decode(dst[:k], t.DType, src)
-		dst, off = dst[k:], off+int64(len(src))
+		use(src, at, k*elements)
+		at, off = at+k*elements, off+int64(len(src))
 	}
 	return nil
 }
@@ -108,11 +129,15 @@ func (t *Tensor) ReadRows(dst []float32, row, n int) error {
 // source can. They may be read again.
 func (t *Tensor) Release(row, n int) {
 	if r, ok := t.file.src.(Releaser); ok {
-		stride := int64(t.Cols()) * t.DType.Size()
-		r.Release(t.begin+int64(row)*stride, int64(n)*stride)
+		first, end := t.storedRows(row, n)
+		r.Release(t.offset(first), t.offset(end)-t.offset(first))
 	}
 }
 
 func (t *Tensor) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: tensor %s: %w", t.file.path, strictjson.Name(t.Name), fmt.Errorf(format, args...))
+	name := t.Name
+	if t.stored != "" {
+		name = t.stored
+	}
+	return fmt.Errorf("%s: tensor %s: %w", t.file.path, strictjson.Name(name), fmt.Errorf(format, args...))
 }

@@ -15,6 +15,9 @@ type Decoder struct {
 	Norm      kernels.RMSNorm // [dim]
 	Head      kernels.Group   // [vocab, dim]; the embedding where Tied
 
+	RopeFactors []float32 // [head_dim/2] divide the rotary frequencies, or nil
+	Storage     string    // how matrices are kept: "Q4_1 as int8 in groups of 32, rounded"
+
 	rope    kernels.Buf // [positions, head_dim], see RopeTable
 	scratch scratch
 }
@@ -43,7 +46,7 @@ type scratch struct {
 // Prepare makes what a pass needs beside weights: room for steps of at most
 // rows rows, and rotations for positions 0 … positions-1.
 func (d *Decoder) Prepare(b kernels.Backend, rows, positions int) error {
-	table := d.Config.RopeTable(positions)
+	table := d.Config.RopeTable(positions, d.RopeFactors...)
 	var err error
 	if d.rope, err = b.Upload(positions, d.HeadDim, table); err != nil {
 		return err

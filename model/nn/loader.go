@@ -12,14 +12,16 @@ import (
 // Loader reads a decoder's parts from a checkpoint into a backend. After the
 // first error its methods return nothing; Finish returns that error.
 type Loader struct {
-	ck  *checkpoint.Checkpoint
-	b   kernels.Backend
-	err error
+	ck      *checkpoint.Checkpoint
+	b       kernels.Backend
+	weights Weights
+	storage storage
+	err     error
 }
 
-// NewLoader reads from ck into b.
-func NewLoader(ck *checkpoint.Checkpoint, b kernels.Backend) *Loader {
-	return &Loader{ck: ck, b: b}
+// NewLoader reads from ck into b, and keeps matrices as w says.
+func NewLoader(ck *checkpoint.Checkpoint, b kernels.Backend, w Weights) *Loader {
+	return &Loader{ck: ck, b: b, weights: w, storage: storage{}}
 }
 
 // Finish returns the first error, or one that names a tensor nobody asked for.
@@ -30,7 +32,7 @@ func (l *Loader) Finish() error {
 	for _, name := range l.ck.Unused() {
 		// Older converters stored this table, which follows from the config.
 		if t, _ := l.ck.Tensor(name); t.Bytes() > 0 && !strings.HasSuffix(name, ".rotary_emb.inv_freq") {
-			return fmt.Errorf("%s: tensor %s: not part of this architecture", l.ck.Path, strictjson.Name(name))
+			return fmt.Errorf("%s: tensor %s: not part of this architecture", l.ck.Path, strictjson.Name(l.ck.StoredName(name)))
 		}
 	}
 	return nil
@@ -76,9 +78,10 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 	}
 	parts := make([]kernels.Part, len(linears))
 	for i, lin := range linears {
-		parts[i] = lin.part(l.b.Compute())
+		parts[i] = lin.part(l.b.Compute(), l.weights)
 	}
 	unify(parts)
+	l.storage.note(parts)
 	g, err := l.b.NewGroup(parts...)
 	if err != nil {
 		l.err = fmt.Errorf("%s: %w", l.ck.Path, err)
@@ -87,14 +90,23 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 	return g
 }
 
-// unify keeps all parts in f32 where one of them needs it.
+// unify keeps all parts alike: as integers if all are, of 8 bits if one of them
+// needs those; else as floats, and in f32 where one of them needs it.
 func unify(parts []kernels.Part) {
-	for _, p := range parts {
+	one := parts[0]
+	for _, p := range parts[1:] {
 		if p.Type == kernels.F32 {
-			for i := range parts {
-				parts[i].Type = kernels.F32
-			}
+			one.Type = kernels.F32
 		}
+		switch {
+		case p.Quant == (kernels.Quant{}) || one.Quant == (kernels.Quant{}):
+			one.Quant = kernels.Quant{}
+		case p.Quant.Bits > one.Quant.Bits:
+			one.Quant = p.Quant
+		}
+	}
+	for i := range parts {
+		parts[i].Type, parts[i].Quant = one.Type, one.Quant
 	}
 }
 
@@ -132,7 +144,24 @@ func (l *Loader) Decoder(c Config, x Extras) (*Decoder, error) {
 	} else {
 		d.Head = l.Group(l.Linear("lm_head", c.Vocab, c.Dim, false))
 	}
+	// Llama 3's GGUF files have this in place of rope_scaling.
+	if name := "rope_freqs.weight"; l.ck.GGUF() != nil && l.ck.Has(name) {
+		d.RopeFactors = l.ropeFactors(name, c.HeadDim/2)
+	}
+	d.Storage = l.storage.String()
 	return d, l.Finish()
+}
+
+// ropeFactors reads what rotary frequencies are divided by.
+func (l *Loader) ropeFactors(name string, n int) []float32 {
+	factors := l.vector(name, n)
+	const least, most = 1e-3, 1e6
+	for i, f := range factors {
+		if l.err == nil && !(f >= least && f <= most) {
+			l.err = fmt.Errorf("%s: tensor %s: element %d: got %v, want %g to %g", l.ck.Path, name, i, f, least, most)
+		}
+	}
+	return factors
 }
 
 func (l *Loader) layer(y *Layer, name string, c *Config, x Extras) {

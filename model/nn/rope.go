@@ -4,9 +4,13 @@ import "math"
 
 // RopeTable gives [positions, head_dim]: for each position the cosines of its
 // head_dim/2 angles, then their sines. Frequencies and angles are rounded to
-// f32 where Hugging Face's modeling_rope_utils rounds them.
-func (c *Config) RopeTable(positions int) []float32 {
+// f32 where Hugging Face's modeling_rope_utils rounds them. factors [head_dim/2],
+// if there are any, divide the frequencies further.
+func (c *Config) RopeTable(positions int, factors ...float32) []float32 {
 	inv := c.Rope.frequencies(c.HeadDim)
+	for i, f := range factors {
+		inv[i] /= f
+	}
 	table := make([]float32, 0, positions*c.HeadDim)
 	for pos := range positions {
 		for _, f := range inv {

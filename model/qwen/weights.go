@@ -7,7 +7,7 @@ import (
 )
 
 // Load reads the weights of a Qwen2 (biases on q, k and v) or a Qwen3 (norms on
-// q and k) into b.
-func Load(ck *checkpoint.Checkpoint, c Config, b kernels.Backend) (*nn.Decoder, error) {
-	return nn.NewLoader(ck, b).Decoder(c.Config, nn.Extras{QKVBias: c.QKVBias, OBias: c.OBias, QKNorm: c.QKNorm})
+// q and k) into b, which keeps them as w says.
+func Load(ck *checkpoint.Checkpoint, c Config, b kernels.Backend, w nn.Weights) (*nn.Decoder, error) {
+	return nn.NewLoader(ck, b, w).Decoder(c.Config, nn.Extras{QKVBias: c.QKVBias, OBias: c.OBias, QKNorm: c.QKNorm})
 }
