@@ -17,6 +17,7 @@ import (
 	"armor/model/nn"
 	"armor/model/qwen"
 	"armor/model/tokenizer"
+	"armor/model/tokenizer/chat"
 )
 
 // Model is ready to run.
@@ -28,6 +29,9 @@ type Model struct {
 	Tokenizer    *tokenizer.Tokenizer
 	Generation   Generation
 	Backend      kernels.Backend
+
+	Template      *chat.Template // nil where TemplateError says why there is none
+	TemplateError error          // chat.ErrNoTemplate for a base model
 }
 
 // Options say how a model is loaded.
@@ -77,6 +81,9 @@ func load(ck *checkpoint.Checkpoint, b kernels.Backend, o Options) (*Model, erro
 	}
 	if m.Generation, err = loadGeneration(ck, m.Tokenizer); err != nil {
 		return nil, err
+	}
+	if m.Template, m.TemplateError = loadTemplate(ck, m.Tokenizer); m.TemplateError != nil {
+		m.TemplateError = fmt.Errorf("%s: %w", ck.Path, m.TemplateError)
 	}
 	f, err := familyOf(ck)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"armor/model"
 	"armor/model/tokenizer"
+	"armor/model/tokenizer/chat"
 	"armor/runtime"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,8 @@ type generateFlags struct {
 	ctx          int
 	logprobs     int
 	json         bool
+	raw          bool
+	system       string
 	quiet        bool
 	verbose      bool
 }
@@ -40,6 +44,8 @@ func newGenerate() *cobra.Command {
 	f.samplingFlags.add(c)
 	c.Flags().StringVarP(&f.prompt, "prompt", "p", "", "the prompt")
 	c.Flags().StringVarP(&f.file, "file", "f", "", "read the prompt from a `file`")
+	c.Flags().BoolVar(&f.raw, "raw", false, "continue the prompt as it is, without the model's chat template")
+	c.Flags().StringVar(&f.system, "system", "", "a system message for the chat template")
 	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
 	c.Flags().IntVar(&f.logprobs, "logprobs", -1, "with --json: log-probabilities of each token and of the `N` most likely")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object at the end instead of the text")
@@ -73,8 +79,12 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 	if err != nil {
 		return err
 	}
+	ids, err := f.encode(m, prompt)
+	if err != nil {
+		return err
+	}
 	g := runtime.Generation{
-		Prompt:    m.Tokenizer.Encode(prompt, tokenizer.Options{AddSpecial: true, ParseSpecial: true}),
+		Prompt:    ids,
 		Sampling:  params,
 		MaxTokens: f.tokens,
 		Stop:      f.stop,
@@ -101,6 +111,22 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		return f.printJSON(m, text.String(), &r, params.Seed)
 	}
 	return f.finish(r, params.Seed)
+}
+
+// encode puts the prompt into the model's chat template, if it has one.
+func (f *generateFlags) encode(m *model.Model, prompt string) ([]int32, error) {
+	if f.raw || errors.Is(m.TemplateError, chat.ErrNoTemplate) {
+		if f.system != "" {
+			return nil, usageError{errors.New("--system: goes with a chat template")}
+		}
+		return m.Tokenizer.Encode(prompt, tokenizer.Options{AddSpecial: true, ParseSpecial: true}), nil
+	}
+	var messages []chat.Message
+	if f.system != "" {
+		messages = append(messages, chat.Text("system", f.system))
+	}
+	_, ids, err := runtime.Prompt(m, append(messages, chat.Text("user", prompt)))
+	return ids, err
 }
 
 // finish ends the text with a line break on a terminal and reports.

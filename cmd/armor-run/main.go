@@ -69,7 +69,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w%s; see %s --help", err, suggestFlag(c, err), c.CommandPath())}
 	})
-	root.AddCommand(newGenerate(), newPerplexity(), newCheck(), newPull(), newTokenize(), newInspect(), newVersion())
+	root.AddCommand(newGenerate(), newChat(), newPerplexity(), newCheck(), newPull(), newTokenize(), newInspect(), newVersion())
 	return root
 }
 

@@ -8,9 +8,10 @@
 // more than seconds; nothing it can name touches files or the network. Values
 // are immutable but for namespaces, as in the sandbox.
 //
-// Left out: template inheritance, include and import, recursive loops,
-// autoescape and Markup, *args and **kwargs, integers beyond 64 bits in
-// arithmetic (they pass through as they are).
+// It has what chat templates use. Left out: raw, with and call blocks,
+// inheritance, include and import, recursive loops, autoescape, * and ** in
+// calls and as powers, % for strings, many filters and methods that no chat
+// template was seen to use, integers beyond 64 bits but for passing through.
 package jinja
 
 import (
@@ -27,11 +28,20 @@ const (
 	MaxOutput = 1 << 20  // bytes of the result, and of any string on the way
 	MaxRange  = 100_000  // numbers in one range(), as in Jinja2's sandbox
 	MaxDepth  = 100      // nesting in the source, macro calls, values in values
+	maxName   = 256      // bytes of a name
 	maxNested = 4000     // expressions and blocks being evaluated
-	maxMemory = 96 << 20 // bytes made in all
+	maxMemory = 64 << 20 // bytes made in all
 	maxWork   = 1 << 28  // units: a byte looked at, 1/workNode of a node
 	workNode  = 32       // units for one node of the template evaluated once
-	sizeValue = 16       // bytes of a Value in a list
+)
+
+// Bytes that things cost besides their contents.
+const (
+	sizeValue = 16
+	sizeSeq   = 80
+	sizeDict  = 160
+	sizeEntry = 96
+	sizeScope = 320
 )
 
 // ErrLimit is wrapped by the errors of a template that exceeds a bound.
@@ -44,7 +54,7 @@ func (e *RaisedError) Error() string { return e.Message }
 
 // Program is a compiled template, safe for concurrent use.
 type Program struct {
-	body  []stmt
+	body  block
 	words map[string]bool
 }
 
@@ -56,60 +66,58 @@ func Compile(source string) (p *Program, err error) {
 	if !utf8.ValidString(source) {
 		return nil, errors.New("template is not UTF-8")
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = nil, failed(r, 0)
-		}
-	}()
-	tokens := lex(source)
+	defer stop(&err)
+	ps := parser{tokens: lex(source)}
 	words := map[string]bool{}
-	for _, t := range tokens {
+	for _, t := range ps.tokens {
 		if t.kind == tokName || t.kind == tokString {
 			words[t.text] = true
 		}
 	}
-	ps := parser{tokens: tokens}
-	body := ps.statements("")
-	return &Program{body: body, words: words}, nil
+	return &Program{ps.statements(), words}, nil
 }
 
 // Mentions reports whether the template has word as a name or as a whole
-// string: what it never mentions it cannot look up in a message.
+// string: what it never mentions it does not look up in a message.
 func (p *Program) Mentions(word string) bool { return p.words[word] }
 
 // Render runs the template. now is the time for strftime_now.
-func (p *Program) Render(vars map[string]Value, now time.Time) (text string, err error) {
-	m := &machine{now: now, work: maxWork, memory: maxMemory}
-	m.out = &buffer{m: m}
+func (p *Program) Render(vars map[string]Value, now time.Time) (string, error) {
+	m := newMachine()
+	m.now = now
+	return p.render(m, vars)
+}
+
+func (p *Program) render(m *machine, vars map[string]Value) (text string, err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			text, err = "", failed(r, m.line)
+		if err != nil && m.line > 0 {
+			text, err = "", fmt.Errorf("template line %d: %w", m.line, err)
 		}
 	}()
-	root := &scope{vars: make(map[string]Value, len(vars))}
+	defer stop(&err)
+	root := &scope{}
 	for name, v := range vars {
-		root.vars[name] = v
+		root.set(name, v)
 	}
-	m.exec(p.body, root)
+	p.body.run(m, root)
 	return m.out.String(), nil
 }
 
-// failure carries an error up through the evaluator, where nearly every
-// function can fail and none can go on. Nothing but Compile and Render stops it.
+// failure carries an error up through parser and evaluator, where nearly every
+// function can fail and none can go on.
 type failure struct{ err error }
 
 func failf(format string, a ...any) { panic(failure{fmt.Errorf(format, a...)}) }
 
-// failed makes an error of a recovered panic; line 0 is unknown.
-func failed(r any, line int) error {
-	f, ok := r.(failure)
-	if !ok {
-		f.err = fmt.Errorf("internal error: %v", r)
+// stop ends a failure, or any other panic, in an error.
+func stop(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case failure:
+		*err = r.err
+	default:
+		*err = fmt.Errorf("template: internal error: %v", r)
 	}
-	if line == 0 {
-		return f.err
-	}
-	return fmt.Errorf("template line %d: %w", line, f.err)
 }
 
 // machine is the state of one rendering.
@@ -121,6 +129,12 @@ type machine struct {
 	calls  int // macro calls under way
 	line   int // of the statement under way
 	out    *buffer
+}
+
+func newMachine() *machine {
+	m := &machine{work: maxWork, memory: maxMemory}
+	m.out = &buffer{m: m}
+	return m
 }
 
 // spend pays for looking at n bytes or the like.
@@ -148,20 +162,16 @@ func (m *machine) size(n int) {
 	m.alloc(n)
 }
 
-// made pays for a string whose size was bounded beforehand.
-func (m *machine) made(s string) string {
-	m.size(len(s))
-	return s
-}
-
 // enter pays for one node and bounds the Go stack, whose overflow no recover
-// catches; the caller takes one off m.nested afterwards.
+// catches; leave must follow.
 func (m *machine) enter() {
 	m.spend(workNode)
 	if m.nested++; m.nested > maxNested {
 		failf("%w: more than %d evaluations within one another", ErrLimit, maxNested)
 	}
 }
+
+func (m *machine) leave() { m.nested-- }
 
 // buffer collects text under the bounds.
 type buffer struct {
@@ -171,20 +181,20 @@ type buffer struct {
 
 func (b *buffer) add(s string) {
 	if b.Len()+len(s) > MaxOutput {
-		failf("%w: a text of more than %d bytes", ErrLimit, MaxOutput)
+		b.m.size(-1)
 	}
 	b.m.alloc(len(s))
 	b.WriteString(s)
 }
 
-// capture runs f and returns what it writes.
-func (m *machine) capture(f func()) string {
+// capture runs a block and returns what it writes.
+func (m *machine) capture(body block, s *scope) (string, jump) {
 	saved := m.out
 	m.out = &buffer{m: m}
-	f()
+	j := body.run(m, s)
 	text := m.out.String()
 	m.out = saved
-	return text
+	return text, j
 }
 
 // scope holds the variables of one block; its parent is where it stands in the
@@ -209,12 +219,3 @@ func (s *scope) lookup(name string) (Value, bool) {
 	}
 	return nil, false
 }
-
-// retain pays for a scope that a macro keeps, with all around it.
-func (m *machine) retain(s *scope) {
-	for ; s != nil; s = s.parent {
-		m.alloc(sizeScope)
-	}
-}
-
-const sizeScope = 320 // bytes of a scope with a few variables

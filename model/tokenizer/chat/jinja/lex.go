@@ -1,6 +1,8 @@
 package jinja
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -41,15 +43,32 @@ type lexer struct {
 func lex(source string) []token {
 	source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source)
 	l := &lexer{src: strings.TrimSuffix(source, "\n"), line: 1}
-	for l.pos < len(l.src) {
-		l.text()
+	begin := 0 // of the text before the next tag
+	for {
+		i := strings.IndexByte(l.src[l.pos:], '{')
+		if i < 0 || l.pos+i+1 == len(l.src) {
+			l.data(l.src[begin:])
+			l.emit(tokEOF, "")
+			return l.tokens
+		}
+		l.advance(l.pos + i)
+		if c := l.src[l.pos+1]; c == '{' || c == '%' || c == '#' {
+			l.tag(begin, c)
+			begin = l.pos
+		} else {
+			l.advance(l.pos + 1)
+		}
 	}
-	l.emit(tokEOF, "")
-	return l.tokens
 }
 
 func (l *lexer) emit(kind tokenKind, text string) {
 	l.tokens = append(l.tokens, token{kind, text, l.line})
+}
+
+func (l *lexer) data(s string) {
+	if s != "" {
+		l.emit(tokData, s)
+	}
 }
 
 // advance moves to pos and counts lines.
@@ -59,69 +78,35 @@ func (l *lexer) advance(pos int) {
 }
 
 func (l *lexer) fail(format string, a ...any) {
-	panic(failure{errorAt(l.line, format, a...)})
-}
-
-// text reads up to the next tag, and that tag.
-func (l *lexer) text() {
-	begin := l.pos
-	for {
-		i := strings.IndexByte(l.src[l.pos:], '{')
-		if i < 0 || l.pos+i+1 == len(l.src) {
-			l.data(l.src[begin:])
-			l.advance(len(l.src))
-			return
-		}
-		at := l.pos + i
-		l.advance(at)
-		if c := l.src[at+1]; c != '{' && c != '%' && c != '#' {
-			l.advance(at + 1)
-			continue
-		}
-		l.tag(begin)
-		return
-	}
-}
-
-func (l *lexer) data(s string) {
-	if s != "" {
-		l.emit(tokData, s)
-	}
+	failf("template line %d: %w", l.line, fmt.Errorf(format, a...))
 }
 
 // tag reads the tag at pos; begin is where the text before it begins.
-func (l *lexer) tag(begin int) {
-	before, kind, next := l.src[begin:l.pos], l.src[l.pos+1], l.pos+2
+func (l *lexer) tag(begin int, kind byte) {
+	next := l.pos + 2
 	sign := l.sign(next)
+	l.data(l.strip(l.src[begin:l.pos], sign, kind != '{', begin))
 	if sign != 0 {
 		next++
 	}
-	l.data(l.strip(before, sign, kind != '{', begin))
+	l.advance(next)
 	switch kind {
-	case '#':
+	case '{':
+		l.emit(tokPrint, "")
+		l.inside(tokPrintEnd, "}}")
+	case '%':
+		l.emit(tokBlock, "")
+		l.inside(tokBlockEnd, "%}")
+	default:
 		i := strings.Index(l.src[next:], "#}")
 		if i < 0 {
 			l.fail("comment without end")
 		}
 		l.advance(next + i)
-		if i > 0 {
+		if sign = 0; i > 0 {
 			sign = l.sign(l.pos - 1)
-		} else {
-			sign = 0
 		}
 		l.close(sign, true)
-	case '%':
-		if end, _, ok := l.keyword(l.pos, "raw"); ok {
-			l.raw(end)
-			return
-		}
-		l.emit(tokBlock, "")
-		l.advance(next)
-		l.inside(tokBlockEnd)
-	default:
-		l.emit(tokPrint, "")
-		l.advance(next)
-		l.inside(tokPrintEnd)
 	}
 }
 
@@ -138,12 +123,9 @@ func (l *lexer) strip(text string, sign byte, block bool, begin int) string {
 	if sign == '-' {
 		return strings.TrimRightFunc(text, isSpace)
 	}
-	if sign == '+' || !block {
-		return text
-	}
 	i := strings.LastIndexByte(text, '\n') + 1
 	lineStart := i > 0 || begin == 0 || l.src[begin-1] == '\n'
-	if lineStart && strings.TrimLeftFunc(text[i:], isSpace) == "" {
+	if block && sign == 0 && lineStart && strings.TrimLeftFunc(text[i:], isSpace) == "" {
 		return text[:i]
 	}
 	return text
@@ -155,96 +137,46 @@ func (l *lexer) close(sign byte, newline bool) {
 	end := l.pos + 2
 	if sign == '-' {
 		end = len(l.src) - len(strings.TrimLeftFunc(l.src[end:], isSpace))
-	} else if sign != '+' && newline && end < len(l.src) && l.src[end] == '\n' {
+	} else if sign == 0 && newline && end < len(l.src) && l.src[end] == '\n' {
 		end++
 	}
 	l.advance(end)
-}
-
-// keyword reads {% word %} at i: where it ends without the white space after
-// it, the sign in front of its end, and whether it is there.
-func (l *lexer) keyword(i int, word string) (end int, sign byte, ok bool) {
-	i += 2
-	if l.sign(i) != 0 {
-		i++
-	}
-	rest := strings.TrimLeftFunc(l.src[i:], isSpace)
-	rest, ok = strings.CutPrefix(rest, word)
-	if !ok {
-		return 0, 0, false
-	}
-	rest = strings.TrimLeftFunc(rest, isSpace)
-	end = len(l.src) - len(rest)
-	if sign = l.sign(end); sign != 0 {
-		end++
-	}
-	return end, sign, strings.HasPrefix(l.src[end:], "%}")
-}
-
-// raw reads {% raw %} … {% endraw %}; end is the position of the first "%}".
-func (l *lexer) raw(end int) {
-	sign := l.sign(end - 1)
-	if sign == '+' {
-		l.fail("unexpected + in a raw tag")
-	}
-	l.advance(end)
-	l.close(sign, false)
-	begin := l.pos
-	for at := begin; ; at += 2 {
-		i := strings.Index(l.src[at:], "{%")
-		if i < 0 {
-			l.fail("missing end of raw directive")
-		}
-		at += i
-		if end, sign, ok := l.keyword(at, "endraw"); ok {
-			l.data(l.strip(l.src[begin:at], l.sign(at+2), true, begin))
-			l.advance(end)
-			l.close(sign, true)
-			return
-		}
-	}
 }
 
 var operators = []string{"//", "**", "==", "!=", ">=", "<=",
-	"+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"}
+	"+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ","}
 
 // inside reads the tokens of a tag up to its end.
-func (l *lexer) inside(end tokenKind) {
-	closer := "%}"
-	if end == tokPrintEnd {
-		closer = "}}"
-	}
+func (l *lexer) inside(end tokenKind, closer string) {
 	var open []byte // the brackets to be closed; within them the tag does not end
 	for l.pos < len(l.src) {
-		rest := l.src[l.pos:]
-		if len(open) == 0 {
-			sign := l.sign(l.pos)
-			if end == tokPrintEnd && sign == '+' {
-				sign = 0
-			}
-			tail := rest
-			if sign != 0 {
-				tail = rest[1:]
-			}
-			if strings.HasPrefix(tail, closer) {
-				l.emit(end, "")
-				l.pos += len(rest) - len(tail)
-				l.close(sign, end == tokBlockEnd)
-				return
-			}
+		sign := l.sign(l.pos)
+		if end == tokPrintEnd && sign == '+' {
+			sign = 0
 		}
-		r, size := utf8.DecodeRuneInString(rest)
-		switch {
+		at := l.pos
+		if sign != 0 {
+			at++
+		}
+		if len(open) == 0 && strings.HasPrefix(l.src[at:], closer) {
+			l.emit(end, "")
+			l.pos = at
+			l.close(sign, end == tokBlockEnd)
+			return
+		}
+		rest := l.src[l.pos:]
+		switch r, size := utf8.DecodeRuneInString(rest); {
 		case isSpace(r):
 			l.advance(l.pos + size)
 		case r >= '0' && r <= '9':
-			l.number()
+			l.number(rest)
 		case r == '_' || unicode.IsLetter(r):
-			n := strings.IndexFunc(rest, func(r rune) bool {
-				return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-			})
+			n := strings.IndexFunc(rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 			if n < 0 {
 				n = len(rest)
+			}
+			if n > maxName {
+				l.fail("%w: a name of %d bytes, at most %d", ErrLimit, n, maxName)
 			}
 			l.emit(tokName, rest[:n])
 			l.pos += n
@@ -285,17 +217,16 @@ func (l *lexer) operator(open []byte) []byte {
 }
 
 // number reads an integer, or a float where digits follow a point or an e.
-func (l *lexer) number() {
-	s := l.src[l.pos:]
+func (l *lexer) number(s string) {
 	digits := func(i int) int {
-		for i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] == '_' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9') {
+		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 			i++
 		}
 		return i
 	}
 	n, kind := digits(0), tokInt
-	if l.pos == 0 || l.src[l.pos-1] != '.' { // in a.1.2 the numbers are indices
-		if n+1 < len(s) && s[n] == '.' && s[n+1] >= '0' && s[n+1] <= '9' {
+	if l.src[l.pos-1] != '.' { // in a.1.2 the numbers are indices
+		if n < len(s) && s[n] == '.' && digits(n+1) > n+1 {
 			n, kind = digits(n+1), tokFloat
 		}
 		if n < len(s) && (s[n] == 'e' || s[n] == 'E') {
@@ -303,13 +234,44 @@ func (l *lexer) number() {
 			if i < len(s) && (s[i] == '+' || s[i] == '-') {
 				i++
 			}
-			if end := digits(i); end > i {
-				n, kind = end, tokFloat
+			if digits(i) > i {
+				n, kind = digits(i), tokFloat
 			}
 		}
 	}
-	l.emit(kind, strings.ReplaceAll(s[:n], "_", ""))
+	l.emit(kind, s[:n])
 	l.pos += n
+}
+
+// quoted reads a string literal. Python's escapes are Go's, but that any quote
+// may be escaped, \x is a character, and an unknown escape stands for itself.
+func (l *lexer) quoted(quote byte) {
+	var b strings.Builder
+	s := l.src[l.pos+1:]
+	for len(s) > 0 && s[0] != quote {
+		r, _, tail, err := strconv.UnquoteChar(s, 0)
+		switch {
+		case s[0] != '\\':
+			b.WriteByte(s[0])
+			s = s[1:]
+		case err == nil:
+			b.WriteRune(r)
+			s = tail
+		case len(s) > 1 && (s[1] == '\'' || s[1] == '"'):
+			b.WriteByte(s[1])
+			s = s[2:]
+		case strings.HasPrefix(s, "\\\n"): // a line continued
+			s = s[2:]
+		default:
+			b.WriteByte('\\')
+			s = s[1:]
+		}
+	}
+	if s == "" {
+		l.fail("string without end")
+	}
+	l.emit(tokString, b.String())
+	l.advance(len(l.src) - len(s) + 1)
 }
 
 // isSpace is Python's str.isspace.
