@@ -1,15 +1,15 @@
 export CGO_ENABLED = 0
 
-.PHONY: test race noasm arm64 lint fuzz bench generate models ci
+.PHONY: test race noasm arm64 lint fuzz bench generate models hostile release ci
 
 test: ## what a change must pass
 	go test ./...
 
 race: ## the race detector needs cgo
-	CGO_ENABLED=1 go test -race ./kernels ./model/... ./runtime/... ./cmd/...
+	CGO_ENABLED=1 go test -short -race ./kernels ./model/... ./runtime/... ./cmd/...
 
 noasm: ## the reference path
-	go test -tags noasm ./...
+	go test -short -tags noasm ./...
 
 arm64:
 	GOARCH=arm64 go vet ./...
@@ -30,6 +30,23 @@ generate: ## the generated kernels
 
 models: ## two small real models into ./models (580 MB of downloads)
 	python3 ../shared/tools/get_models.py models
+
+hostile: ## armor-run check over the corpora of malformed models
+	.ci/hostile
+
+DIST = dist
+COMMIT = $(shell git rev-parse --short=12 HEAD)
+VERSION = $(shell git describe --tags --always)
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+release: ## static binaries for all platforms, with checksums, in $(DIST)
+	mkdir -p $(DIST)
+	set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os != windows ] || ext=.exe; \
+		GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
+			-o $(DIST)/armor-run-$$os-$$arch$$ext ./cmd/armor-run; \
+	done
+	cd $(DIST) && sha256sum armor-run-* > SHA256SUMS && cat SHA256SUMS
 
 ci:
 	bash .ci/run

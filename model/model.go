@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"armor/kernels"
+	"armor/model/builtin"
 	"armor/model/checkpoint"
 	"armor/model/hfconfig"
 	"armor/model/llama"
@@ -63,6 +64,16 @@ func Open(path string) (*checkpoint.Checkpoint, error) {
 // Load opens the folder or GGUF file at path and packs its weights into b.
 func Load(path string, b kernels.Backend, o Options) (*Model, error) {
 	ck, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := load(ck, b, o)
+	return m, errors.Join(err, ck.Close())
+}
+
+// LoadBuiltin packs the model that is part of the program.
+func LoadBuiltin(b kernels.Backend, o Options) (*Model, error) {
+	ck, err := builtin.Open()
 	if err != nil {
 		return nil, err
 	}

@@ -65,20 +65,33 @@ func (f *modelFlags) backend() (kernels.Backend, error) {
 }
 
 // load opens the model on a new backend; closing the backend frees both.
+// Without a model argument it is the built-in one, and standard error says so.
 func (f *modelFlags) load(ctx context.Context) (*model.Model, error) {
-	path, err := modelPath(ctx, f.model)
-	if err != nil {
-		return nil, err
+	path := ""
+	if f.model != "" {
+		var err error
+		if path, err = findModel(ctx, f.model); err != nil {
+			return nil, err
+		}
 	}
 	b, err := f.backend()
 	if err != nil {
 		return nil, err
 	}
-	m, err := model.Load(path, b, model.Options{Weights: f.weights})
+	m, err := f.open(path, b)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return m, nil
+}
+
+func (f *modelFlags) open(path string, b kernels.Backend) (*model.Model, error) {
+	o := model.Options{Weights: f.weights}
+	if path != "" {
+		return model.Load(path, b, o)
+	}
+	fmt.Fprintln(os.Stderr, "armor-run: no --model: this is the built-in one, a small teller of stories")
+	return model.LoadBuiltin(b, o)
 }
 
 // suggestFlag names the flag nearest to one that does not exist.

@@ -119,7 +119,7 @@ func TestExpLimits(t *testing.T) {
 		k.expSum(exps, 1, 0)
 		same(t, string(isa)+" exp", exps, want)
 
-		gate := []float32{-inf, -3e38, -200, -0.0, 0, inf, 3e38, 200, nan, 1}
+		gate := []float32{-inf, -3e38, -200, float32(math.Copysign(0, -1)), 0, inf, 3e38, 200, nan, 1}
 		up := []float32{2, 2, 2, 2, 2, 2, 0.5, 2, 2, nan}
 		want = []float32{0, 0, 0, 0, 0, inf, 1.5e38, 400, nan, nan}
 		dst := make([]float32, len(gate))
