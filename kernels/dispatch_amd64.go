@@ -35,153 +35,24 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 	}
 	switch {
 	case c.isa >= AVX512BF16 && t == bf16bf16:
-		denseBF16AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseBF16BF16AVX512BF16(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa >= AVX512 && t == bf16f32:
-		denseWideAVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseBF16F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa >= AVX512 && t == f32f32:
-		denseF32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseF32F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == bf16f32:
-		denseWideAVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseBF16F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == f32f32:
-		denseF32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseF32F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa >= AVX512 && t == int8f32:
-		denseInt8AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseInt8F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa >= AVX512 && t == int4f32:
-		denseInt4AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseInt4F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == int8f32:
-		denseInt8AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseInt8F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == int4f32:
-		denseInt4AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+		amd64.DenseInt4F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	default:
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
-	}
-}
-
-func denseBF16AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 12 && tiles == 2:
-		amd64.DenseBF16BF16AVX512BF16R2M12(w, stride, x, k, y, ldy, add)
-	case mr == 12:
-		amd64.DenseBF16BF16AVX512BF16R1M12(w, stride, x, k, y, ldy, add)
-	case mr == 4 && tiles == 4:
-		amd64.DenseBF16BF16AVX512BF16R4M4(w, stride, x, k, y, ldy, add)
-	case mr == 4:
-		amd64.DenseBF16BF16AVX512BF16R1M4(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseBF16BF16AVX512BF16R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseBF16BF16AVX512BF16R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseWideAVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 12 && tiles == 2:
-		amd64.DenseBF16F32AVX512R2M12(w, stride, x, k, y, ldy, add)
-	case mr == 12:
-		amd64.DenseBF16F32AVX512R1M12(w, stride, x, k, y, ldy, add)
-	case mr == 4 && tiles == 4:
-		amd64.DenseBF16F32AVX512R4M4(w, stride, x, k, y, ldy, add)
-	case mr == 4:
-		amd64.DenseBF16F32AVX512R1M4(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseBF16F32AVX512R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseBF16F32AVX512R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseF32AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 12 && tiles == 2:
-		amd64.DenseF32F32AVX512R2M12(w, stride, x, k, y, ldy, add)
-	case mr == 12:
-		amd64.DenseF32F32AVX512R1M12(w, stride, x, k, y, ldy, add)
-	case mr == 4 && tiles == 4:
-		amd64.DenseF32F32AVX512R4M4(w, stride, x, k, y, ldy, add)
-	case mr == 4:
-		amd64.DenseF32F32AVX512R1M4(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseF32F32AVX512R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseF32F32AVX512R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseWideAVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 6:
-		amd64.DenseBF16F32AVX2R1M6(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseBF16F32AVX2R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseBF16F32AVX2R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseF32AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 6:
-		amd64.DenseF32F32AVX2R1M6(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseF32F32AVX2R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseF32F32AVX2R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseInt8AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 12 && tiles == 2:
-		amd64.DenseInt8F32AVX512R2M12(w, stride, x, k, y, ldy, add)
-	case mr == 12:
-		amd64.DenseInt8F32AVX512R1M12(w, stride, x, k, y, ldy, add)
-	case mr == 4 && tiles == 4:
-		amd64.DenseInt8F32AVX512R4M4(w, stride, x, k, y, ldy, add)
-	case mr == 4:
-		amd64.DenseInt8F32AVX512R1M4(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseInt8F32AVX512R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseInt8F32AVX512R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseInt8AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 6:
-		amd64.DenseInt8F32AVX2R1M6(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseInt8F32AVX2R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseInt8F32AVX2R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseInt4AVX512(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 12 && tiles == 2:
-		amd64.DenseInt4F32AVX512R2M12(w, stride, x, k, y, ldy, add)
-	case mr == 12:
-		amd64.DenseInt4F32AVX512R1M12(w, stride, x, k, y, ldy, add)
-	case mr == 4 && tiles == 4:
-		amd64.DenseInt4F32AVX512R4M4(w, stride, x, k, y, ldy, add)
-	case mr == 4:
-		amd64.DenseInt4F32AVX512R1M4(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseInt4F32AVX512R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseInt4F32AVX512R1M1(w, stride, x, k, y, ldy, add)
-	}
-}
-
-func denseInt4AVX2(tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
-	switch {
-	case mr == 6:
-		amd64.DenseInt4F32AVX2R1M6(w, stride, x, k, y, ldy, add)
-	case tiles == 4:
-		amd64.DenseInt4F32AVX2R4M1(w, stride, x, k, y, ldy, add)
-	default:
-		amd64.DenseInt4F32AVX2R1M1(w, stride, x, k, y, ldy, add)
 	}
 }

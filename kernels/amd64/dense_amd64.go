@@ -6,6 +6,26 @@ package amd64
 
 import "unsafe"
 
+// DenseBF16BF16AVX512BF16 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseBF16BF16AVX512BF16(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseBF16BF16AVX512BF16R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseBF16BF16AVX512BF16R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		DenseBF16BF16AVX512BF16R1M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		DenseBF16BF16AVX512BF16R4M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		DenseBF16BF16AVX512BF16R1M12(w, wstride, x, k, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		DenseBF16BF16AVX512BF16R2M12(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseBF16BF16AVX512BF16R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512_BF16.
 //
 //go:noescape
@@ -35,6 +55,26 @@ func DenseBF16BF16AVX512BF16R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointe
 //
 //go:noescape
 func DenseBF16BF16AVX512BF16R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseBF16F32AVX512 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseBF16F32AVX512(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseBF16F32AVX512R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseBF16F32AVX512R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		DenseBF16F32AVX512R1M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		DenseBF16F32AVX512R4M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		DenseBF16F32AVX512R1M12(w, wstride, x, k, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		DenseBF16F32AVX512R2M12(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
 
 // DenseBF16F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
 //
@@ -66,6 +106,26 @@ func DenseBF16F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k 
 //go:noescape
 func DenseBF16F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseF32F32AVX512 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseF32F32AVX512(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseF32F32AVX512R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseF32F32AVX512R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		DenseF32F32AVX512R1M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		DenseF32F32AVX512R4M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		DenseF32F32AVX512R1M12(w, wstride, x, k, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		DenseF32F32AVX512R2M12(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseF32F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
 //
 //go:noescape
@@ -96,6 +156,20 @@ func DenseF32F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k i
 //go:noescape
 func DenseF32F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseBF16F32AVX2 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseBF16F32AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseBF16F32AVX2R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseBF16F32AVX2R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 6:
+		DenseBF16F32AVX2R1M6(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseBF16F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA.
 //
 //go:noescape
@@ -111,6 +185,20 @@ func DenseBF16F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int
 //go:noescape
 func DenseBF16F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseF32F32AVX2 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseF32F32AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseF32F32AVX2R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseF32F32AVX2R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 6:
+		DenseF32F32AVX2R1M6(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseF32F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA.
 //
 //go:noescape
@@ -125,6 +213,26 @@ func DenseF32F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int,
 //
 //go:noescape
 func DenseF32F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8F32AVX512 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseInt8F32AVX512(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseInt8F32AVX512R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseInt8F32AVX512R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		DenseInt8F32AVX512R1M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		DenseInt8F32AVX512R4M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		DenseInt8F32AVX512R1M12(w, wstride, x, k, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		DenseInt8F32AVX512R2M12(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
 
 // DenseInt8F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
 //
@@ -156,6 +264,26 @@ func DenseInt8F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k 
 //go:noescape
 func DenseInt8F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseInt4F32AVX512 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseInt4F32AVX512(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseInt4F32AVX512R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseInt4F32AVX512R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		DenseInt4F32AVX512R1M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		DenseInt4F32AVX512R4M4(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		DenseInt4F32AVX512R1M12(w, wstride, x, k, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		DenseInt4F32AVX512R2M12(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseInt4F32AVX512R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F.
 //
 //go:noescape
@@ -186,6 +314,20 @@ func DenseInt4F32AVX512R1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k 
 //go:noescape
 func DenseInt4F32AVX512R2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseInt8F32AVX2 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseInt8F32AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseInt8F32AVX2R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseInt8F32AVX2R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 6:
+		DenseInt8F32AVX2R1M6(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
+
 // DenseInt8F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
 //
 //go:noescape
@@ -200,6 +342,20 @@ func DenseInt8F32AVX2R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int
 //
 //go:noescape
 func DenseInt8F32AVX2R1M6(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4F32AVX2 runs the kernel of tiles × 16 rows by tokens, which must exist.
+func DenseInt4F32AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int) {
+	switch {
+	case tiles == 1 && tokens == 1:
+		DenseInt4F32AVX2R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		DenseInt4F32AVX2R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 1 && tokens == 6:
+		DenseInt4F32AVX2R1M6(w, wstride, x, k, y, ldy, add)
+	default:
+		panic("amd64: no such tile shape")
+	}
+}
 
 // DenseInt4F32AVX2R1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX2, FMA, F16C.
 //
