@@ -2,11 +2,13 @@ package model_test
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -79,6 +81,15 @@ func hostileFiles(t testing.TB) map[string][]byte {
 
 // TestHostileGGUF: whatever is changed, a file is refused in one line or loads.
 func TestHostileGGUF(t *testing.T) {
+	var saved []hostileEntry
+	defer func() {
+		if dir := os.Getenv("ARMOR_BAD_GGUF"); dir != "" {
+			manifest, err := json.Marshal(saved)
+			if err = errors.Join(err, os.WriteFile(filepath.Join(dir, "manifest.json"), manifest, 0o644)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
 	for name, good := range hostileFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			h := &hostileCases{t: t, good: good, walk: walkGGUF(good)}
@@ -89,6 +100,7 @@ func TestHostileGGUF(t *testing.T) {
 			h.values()
 			h.cuts()
 			h.flips(rand.New(rand.NewPCG(1, 2)))
+			saved = append(saved, h.saved...)
 			t.Logf("%d cases, of which %d load", h.cases, h.loaded)
 			if h.cases < 300 {
 				t.Error("too few")
@@ -102,6 +114,7 @@ type hostileCases struct {
 	good          []byte
 	walk          *ggufWalk
 	cases, loaded int
+	saved         []hostileEntry
 }
 
 func (h *hostileCases) try(what string, data []byte) error {
@@ -111,7 +124,37 @@ func (h *hostileCases) try(what string, data []byte) error {
 	if err == nil {
 		h.loaded++
 	}
+	if dir := os.Getenv("ARMOR_BAD_GGUF"); dir != "" && h.cases%hostileKept == 0 {
+		h.save(dir, what, data, err)
+	}
 	return err
+}
+
+// hostileKept: every so many cases are written where a program is to be run on
+// them, see .ci/hostile.
+const hostileKept = 8
+
+// hostileEntry is one of a manifest as run_bad_models.py reads it.
+type hostileEntry struct {
+	Name   string   `json:"name"`
+	Group  string   `json:"group"`
+	Path   string   `json:"path"`
+	Broken string   `json:"broken"`
+	Expect string   `json:"expect"`
+	Error  []string `json:"error"`
+}
+
+func (h *hostileCases) save(dir, what string, data []byte, err error) {
+	h.t.Helper()
+	e := hostileEntry{Name: fmt.Sprintf("%s_%d", strings.ReplaceAll(h.t.Name(), "/", "_"), h.cases), Group: "gguf", Broken: what, Expect: "either", Error: []string{}}
+	if err != nil {
+		e.Expect = "reject"
+	}
+	e.Path = e.Name + ".gguf"
+	h.saved = append(h.saved, e)
+	if err := os.WriteFile(filepath.Join(dir, e.Path), data, 0o644); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // numbers puts extremes in place of each number that the structure depends on.
