@@ -72,7 +72,7 @@ func TestStorageGGUF(t *testing.T) {
 		}
 	}
 	_, err := model.Load(goldenPath("tiny-llama2.gguf"), nil, model.Options{Weights: "int3"})
-	if err == nil || !strings.Contains(err.Error(), `weights: got "int3", want auto, bf16 or f32`) {
+	if err == nil || !strings.Contains(err.Error(), `weights: got "int3", want auto, bf16, f32, int8 or int4`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -38,8 +38,8 @@ type Model struct {
 
 // Options say how a model is loaded.
 type Options struct {
-	// Weights is how matrices are kept: "auto" (or nothing), "bf16" or "f32", see
-	// nn.Weights. Norms and biases are always f32.
+	// Weights is how matrices are kept: "auto" (or nothing), "bf16", "f32", "int8" or
+	// "int4", see nn.Weights. Norms and biases are always f32.
 	Weights string
 }
 
@@ -47,10 +47,10 @@ func (o *Options) weights() (nn.Weights, error) {
 	switch w := nn.Weights(o.Weights); w {
 	case "":
 		return nn.WeightsAuto, nil
-	case nn.WeightsAuto, nn.WeightsBF16, nn.WeightsF32:
+	case nn.WeightsAuto, nn.WeightsBF16, nn.WeightsF32, nn.WeightsInt8, nn.WeightsInt4:
 		return w, nil
 	}
-	return "", fmt.Errorf("weights: got %q, want auto, bf16 or f32", o.Weights)
+	return "", fmt.Errorf("weights: got %q, want auto, bf16, f32, int8 or int4", o.Weights)
 }
 
 // Open opens the model at path: a folder, or a GGUF file, which ends in .gguf or

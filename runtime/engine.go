@@ -14,13 +14,21 @@ import (
 
 // Options are an Engine's limits; zero values are defaults.
 type Options struct {
-	Context int           // positions of a sequence: the model's, at most 8192
-	Rows    int           // rows of one forward pass: 512
-	Seqs    int           // sequences that run at once: 16
-	KVBytes int64         // all pages: what Seqs full sequences need
-	KVType  kernels.DType // set by New to the backend's compute type unless KVF32
-	KVF32   bool          // keep keys and values in f32 whatever the compute type
+	Context int   // positions of a sequence: the model's, at most 8192
+	Rows    int   // rows of one forward pass: 512
+	Seqs    int   // sequences that run at once: 16
+	KVBytes int64 // all pages: what Seqs full sequences need
+	KV      KV    // how keys and values are kept
 }
+
+// KV is how keys and values are kept.
+type KV int
+
+const (
+	KVAuto KV = iota // as the backend computes
+	KVBF16
+	KVF32
+)
 
 // Engine runs requests. It is for one goroutine.
 type Engine struct {
@@ -54,11 +62,15 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if o.Seqs == 0 {
 		o.Seqs = 16
 	}
-	if o.KVType = m.Backend.Compute(); o.KVF32 {
-		o.KVType = kernels.F32
+	kvType := m.Backend.Compute()
+	switch o.KV {
+	case KVBF16:
+		kvType = kernels.BF16
+	case KVF32:
+		kvType = kernels.F32
 	}
 	e := &Engine{model: m, options: o, row: make([]float32, m.Decoder.Vocab)}
-	kv, err := m.Backend.NewKV(m.Decoder.KVShape(o.KVType))
+	kv, err := m.Backend.NewKV(m.Decoder.KVShape(kvType))
 	if err != nil {
 		return nil, err
 	}

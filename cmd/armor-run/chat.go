@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"armor/model"
 	"armor/model/tokenizer/chat"
@@ -20,8 +22,8 @@ import (
 type chatFlags struct {
 	modelFlags
 	samplingFlags
+	engineFlags
 	system  string
-	ctx     int
 	quiet   bool
 	verbose bool
 }
@@ -38,16 +40,18 @@ func newChat() *cobra.Command {
 	f.modelFlags.add(c)
 	f.samplingFlags.add(c)
 	c.Flags().StringVar(&f.system, "system", "", "a system message")
-	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
+	f.engineFlags.add(c)
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but the answers")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print tokens and speed after each answer")
 	return c
 }
 
 func (f *chatFlags) run(c *cobra.Command) error {
-	if f.ctx < 0 {
-		return usageError{fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx)}
+	options, err := f.options()
+	if err != nil {
+		return err
 	}
+	begin := time.Now()
 	m, err := f.load(c.Context())
 	if err != nil {
 		return err
@@ -60,10 +64,16 @@ func (f *chatFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	e, err := runtime.New(m, runtime.Options{Context: f.ctx, Seqs: 1})
+	e, err := runtime.New(m, options)
 	if err != nil {
 		return err
 	}
+	log, closer, err := f.logger()
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	logLoaded(log, m, e, time.Since(begin), f.verbose)
 	in, err := newLines(os.Stdin, os.Stdout)
 	if err != nil {
 		return err
@@ -73,7 +83,7 @@ func (f *chatFlags) run(c *cobra.Command) error {
 	}
 	// Each answer has its own Ctrl-C; the first one must not end them all.
 	ctx := context.WithoutCancel(c.Context())
-	s := &session{f: f, cmd: c, m: m, e: e, chat: runtime.NewChat(e, f.system), params: params, out: os.Stdout}
+	s := &session{f: f, cmd: c, m: m, e: e, chat: runtime.NewChat(e, f.system), params: params, out: os.Stdout, log: log}
 	for {
 		line, err := in.read("> ")
 		if errors.Is(err, io.EOF) {
@@ -105,6 +115,7 @@ type session struct {
 	params sample.Params
 	last   runtime.Result
 	out    io.Writer
+	log    *slog.Logger
 }
 
 func (s *session) handle(ctx context.Context, line string) error {
@@ -139,6 +150,7 @@ func (s *session) answer(ctx context.Context) error {
 	}
 	fmt.Fprintln(s.out)
 	s.last = r
+	logGenerated(s.log, &r, s.params.Seed)
 	s.params.Seed++ // the next answer draws otherwise
 	if r.Reason == runtime.ReasonContext {
 		fmt.Fprintln(os.Stderr, "the context is full (--ctx); /clear begins anew")

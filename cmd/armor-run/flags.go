@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"armor/kernels"
 	"armor/model"
+	"armor/runtime"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,7 +29,7 @@ type modelFlags struct {
 func (f *modelFlags) add(c *cobra.Command) {
 	addModelFlag(c, &f.model)
 	c.Flags().StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`: how activations are rounded, and weights kept")
-	c.Flags().StringVar(&f.weights, "weights", "auto", "keep matrices as `auto|bf16|f32`: auto keeps quantized ones quantized")
+	c.Flags().StringVar(&f.weights, "weights", "auto", "keep matrices as `auto|bf16|f32|int8|int4`: auto keeps what is quantized quantized, int8 and int4 quantize")
 	c.Flags().IntVar(&f.threads, "threads", 0, "worker threads (default: one for each processor)")
 }
 
@@ -130,4 +134,62 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// engineFlags are those of commands that generate.
+type engineFlags struct {
+	ctx     int
+	kv      string
+	logFile string
+}
+
+func (f *engineFlags) add(c *cobra.Command) {
+	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
+	c.Flags().StringVar(&f.kv, "kv", "auto", "keep keys and values as `auto|bf16|f32`: auto is --dtype")
+	c.Flags().StringVar(&f.logFile, "log-file", "", "append what was loaded and generated, without texts, to a `file`")
+}
+
+// options are those of an engine for one sequence.
+func (f *engineFlags) options() (runtime.Options, error) {
+	o := runtime.Options{Context: f.ctx, Seqs: 1}
+	switch f.kv {
+	case "auto":
+	case "bf16":
+		o.KV = runtime.KVBF16
+	case "f32":
+		o.KV = runtime.KVF32
+	default:
+		return o, usageError{fmt.Errorf("--kv: got %q, want auto, bf16 or f32", f.kv)}
+	}
+	if f.ctx < 0 {
+		return o, usageError{fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx)}
+	}
+	return o, nil
+}
+
+// logger appends to --log-file; without one it discards. Close it at the end.
+func (f *engineFlags) logger() (*slog.Logger, io.Closer, error) {
+	if f.logFile == "" {
+		return slog.New(slog.DiscardHandler), io.NopCloser(nil), nil
+	}
+	out, err := os.OpenFile(f.logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slog.New(slog.NewTextHandler(out, nil)), out, nil
+}
+
+// logLoaded says what runs, in the log and with -v on standard error.
+func logLoaded(log *slog.Logger, m *model.Model, e *runtime.Engine, took time.Duration, verbose bool) {
+	log.Info("loaded", "model", m.Path, "architecture", m.Architecture, "storage", m.Storage, "backend", m.Backend.Name(),
+		"seconds", took.Seconds(), "weight_bytes", m.Decoder.WeightBytes(), "context", e.Context())
+	if verbose {
+		fmt.Fprintf(os.Stderr, "%s: %s, %s, %s, loaded in %.2f s, weights %s, context %d\n", m.Path, m.Architecture,
+			m.Storage, m.Backend.Name(), took.Seconds(), mebibytes(m.Decoder.WeightBytes()), e.Context())
+	}
+}
+
+func logGenerated(log *slog.Logger, r *runtime.Result, seed uint64) {
+	log.Info("generated", "prompt", r.Prompt, "reused", r.Reused, "tokens", len(r.Tokens), "reason", r.Reason,
+		"prefill_seconds", r.Prefill.Seconds(), "decode_seconds", r.Decode.Seconds(), "seed", seed)
 }

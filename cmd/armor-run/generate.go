@@ -21,8 +21,8 @@ import (
 type generateFlags struct {
 	modelFlags
 	samplingFlags
+	engineFlags
 	prompt, file string
-	ctx          int
 	logprobs     int
 	json         bool
 	raw          bool
@@ -46,7 +46,7 @@ func newGenerate() *cobra.Command {
 	c.Flags().StringVarP(&f.file, "file", "f", "", "read the prompt from a `file`")
 	c.Flags().BoolVar(&f.raw, "raw", false, "continue the prompt as it is, without the model's chat template")
 	c.Flags().StringVar(&f.system, "system", "", "a system message for the chat template")
-	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
+	f.engineFlags.add(c)
 	c.Flags().IntVar(&f.logprobs, "logprobs", -1, "with --json: log-probabilities of each token and of the `N` most likely")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object at the end instead of the text")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but the text")
@@ -55,10 +55,11 @@ func newGenerate() *cobra.Command {
 }
 
 func (f *generateFlags) run(c *cobra.Command, a []string) error {
-	switch {
-	case f.ctx < 0:
-		return usageError{fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx)}
-	case f.logprobs >= 0 && !f.json:
+	options, err := f.options()
+	if err != nil {
+		return err
+	}
+	if f.logprobs >= 0 && !f.json {
 		return usageError{errors.New("--logprobs: goes with --json")}
 	}
 	prompt, err := f.readPrompt(c, a)
@@ -71,7 +72,7 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		return err
 	}
 	defer m.Backend.Close()
-	e, err := runtime.New(m, runtime.Options{Context: f.ctx, Seqs: 1})
+	e, err := runtime.New(m, options)
 	if err != nil {
 		return err
 	}
@@ -91,10 +92,12 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		IgnoreEOS: f.ignoreEOS,
 		Logprobs:  f.logprobs,
 	}
-	if f.verbose {
-		fmt.Fprintf(os.Stderr, "%s: %s, %s, %s, loaded in %.2f s, weights %s, context %d\n", m.Path, m.Architecture,
-			m.Storage, m.Backend.Name(), time.Since(begin).Seconds(), mebibytes(m.Decoder.WeightBytes()), e.Context())
+	log, closer, err := f.logger()
+	if err != nil {
+		return err
 	}
+	defer closer.Close()
+	logLoaded(log, m, e, time.Since(begin), f.verbose)
 	var text strings.Builder
 	r, err := e.Generate(c.Context(), g, func(piece string) error {
 		if f.json {
@@ -107,6 +110,7 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 	if err != nil {
 		return err
 	}
+	logGenerated(log, &r, params.Seed)
 	if f.json {
 		return f.printJSON(m, text.String(), &r, params.Seed)
 	}

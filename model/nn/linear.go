@@ -16,6 +16,10 @@ const (
 	// WeightsBF16 and WeightsF32 keep all matrices as such floats.
 	WeightsBF16 Weights = "bf16"
 	WeightsF32  Weights = "f32"
+	// WeightsInt8 and WeightsInt4 round all matrices to integers in groups of 32,
+	// the embedding and the head, too.
+	WeightsInt8 Weights = "int8"
+	WeightsInt4 Weights = "int4"
 )
 
 // Linear is one linear layer of a checkpoint. It alone knows how the layer is
@@ -37,14 +41,23 @@ const quantGroup = 32
 func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 	p := kernels.Part{Name: d.Module, W: d.Weight, Type: kernels.F32, Bias: d.Bias}
 	t := d.Weight.DType
-	if w == WeightsBF16 || w == WeightsAuto && (compute == kernels.BF16 || t == checkpoint.BF16) {
+	if w != WeightsF32 && (w == WeightsBF16 || compute == kernels.BF16 || t == checkpoint.BF16) {
 		p.Type = kernels.BF16
 	}
-	if w == WeightsAuto && t.Quantized() && d.Weight.Cols()%quantGroup == 0 {
-		p.Quant = kernels.Quant{Bits: 8, Group: quantGroup}
-		if t == checkpoint.Q40 {
-			p.Quant.Bits = 4
-		}
+	if bits := w.bits(t); bits > 0 && d.Weight.Cols()%quantGroup == 0 {
+		p.Quant = kernels.Quant{Bits: bits, Group: quantGroup}
 	}
 	return p
+}
+
+// bits is the width of the integers that a matrix of type t becomes, 0 for floats.
+func (w Weights) bits(t checkpoint.DType) int {
+	switch {
+	case w == WeightsInt4, w == WeightsAuto && t == checkpoint.Q40:
+		return 4
+	case w == WeightsInt8, w == WeightsAuto && t.Quantized():
+		return 8
+	default:
+		return 0
+	}
 }
