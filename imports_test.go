@@ -8,7 +8,7 @@ import (
 )
 
 // rows are the layers of the module, the highest first. A package imports only
-// packages of rows below its own, or of its own folder tree where listed so.
+// packages of rows below its own; "/..." is a whole tree.
 var rows = [][]string{
 	{"armor/cmd/..."},
 	{"armor/bench/..."},

@@ -1,6 +1,10 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+
+	"armor/kernels/ref"
+)
 
 // kvPool is the CPU's KV. Within a page each layer and key head has its keys
 // as one weight tile whose rows are the positions, [head_dim][16], and its values
@@ -75,11 +79,11 @@ func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, 
 	}
 	ks, vs := asU32(k.keys(page, layer, head)), asU16(k.values(page, layer, head))
 	for d := 0; d+1 < len(key); d += 2 {
-		ks[d/2*PageTokens+slot] = uint32(toBF16(key[d])) | uint32(toBF16(key[d+1]))<<16
+		ks[d/2*PageTokens+slot] = uint32(ref.BF16Bits(key[d])) | uint32(ref.BF16Bits(key[d+1]))<<16
 	}
 	for d, v := range value {
 		at := ((d/tileRows*PageTokens/2+slot/2)*tileRows + d%tileRows) * 2
-		vs[at+slot%2] = toBF16(v)
+		vs[at+slot%2] = ref.BF16Bits(v)
 		if last && slot%2 == 0 {
 			vs[at+1] = 0
 		}

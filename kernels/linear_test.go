@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"armor/kernels/internal/kerneltest"
+	"armor/kernels/ref"
 )
 
 // plain is a Matrix in memory.
@@ -177,7 +178,7 @@ func (lt linearTest) input(c *CPU, x []float32) []float32 {
 	}
 	if c.compute == BF16 && lt.typ == BF16 {
 		for i, v := range in {
-			in[i] = math.Float32frombits(uint32(toBF16(v)) << 16)
+			in[i] = math.Float32frombits(uint32(ref.BF16Bits(v)) << 16)
 		}
 	}
 	return in

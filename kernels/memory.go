@@ -10,9 +10,10 @@ import (
 // arena gives zeroed, 64-byte aligned memory from anonymous mappings: outside
 // the Go heap, so that weights do not double what the collector lets it grow to.
 type arena struct {
-	maps []mmap.MMap
-	free []byte
-	used int64
+	maps  []mmap.MMap
+	free  []byte
+	used  int64
+	large [][]byte // what was given out in pieces of at least streamChunk
 }
 
 const (
@@ -21,7 +22,14 @@ const (
 )
 
 func (a *arena) alloc(n int) ([]byte, error) {
-	n = roundUp(n, cacheLine)
+	b, err := a.take(roundUp(n, cacheLine))
+	if len(b) >= streamChunk {
+		a.large = append(a.large, b)
+	}
+	return b, err
+}
+
+func (a *arena) take(n int) ([]byte, error) {
 	if n > len(a.free) {
 		size := max(n, arenaChunk)
 		m, err := mmap.MapRegion(nil, size, mmap.RDWR, mmap.ANON, 0)
@@ -49,7 +57,7 @@ func (a *arena) close() error {
 			first = err
 		}
 	}
-	a.maps, a.free = nil, nil
+	*a = arena{}
 	return first
 }
 

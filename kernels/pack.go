@@ -217,7 +217,7 @@ func (g *group) pack(row int, src []float32) {
 	}
 	dst := asU32(mem)[lane:]
 	for i := 0; i+1 < len(src); i += 2 {
-		dst[i/2*tileRows] = uint32(toBF16(src[i])) | uint32(toBF16(src[i+1]))<<16
+		dst[i/2*tileRows] = uint32(ref.BF16Bits(src[i])) | uint32(ref.BF16Bits(src[i+1]))<<16
 	}
 }
 
@@ -240,13 +240,4 @@ func (g *group) unpack(dst []float32, row int) {
 	default:
 		ref.UnpackQuant(dst, mem, g.bits, lane)
 	}
-}
-
-// toBF16 rounds to nearest even and keeps NaN a NaN.
-func toBF16(f float32) uint16 {
-	b := math.Float32bits(f)
-	if f != f {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }

@@ -114,7 +114,28 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 	if f.json {
 		return f.printJSON(m, text.String(), &r, params.Seed)
 	}
+	if f.verbose {
+		defer printBandwidth(m, &r)
+	}
 	return f.finish(r, params.Seed)
+}
+
+// printBandwidth compares what decoding read with a plain read of memory.
+func printBandwidth(m *model.Model, r *runtime.Result) {
+	b, ok := m.Backend.(interface{ Bandwidth() float64 })
+	if !ok || len(r.Tokens) < 2 {
+		return
+	}
+	stream := b.Bandwidth()
+	if stream == 0 {
+		return
+	}
+	bytes := m.Decoder.WeightBytes()
+	if m.Decoder.Head != m.Decoder.Embedding { // of which a token reads one row
+		bytes -= m.Decoder.Embedding.Bytes()
+	}
+	moved := float64(bytes) * rate(len(r.Tokens)-1, r.Decode)
+	fmt.Fprintf(os.Stderr, "weights read %s a token, %.1f GB/s, %.0f %% of a streaming read (%.1f GB/s)\n", mebibytes(bytes), moved/1e9, 100*moved/stream, stream/1e9)
 }
 
 // encode puts the prompt into the model's chat template, if it has one.

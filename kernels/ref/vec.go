@@ -91,7 +91,7 @@ func Add(dst, x []float32) {
 // ToBF16 rounds src to the nearest bf16, halves to even. NaN becomes quiet.
 func ToBF16(dst []uint16, src []float32) {
 	for i := range dst {
-		dst[i] = toBF16(src[i])
+		dst[i] = BF16Bits(src[i])
 	}
 }
 
@@ -105,11 +105,12 @@ func FromBF16(dst []float32, src []uint16) {
 // RoundBF16 is ToBF16 kept as f32.
 func RoundBF16(dst, src []float32) {
 	for i := range dst {
-		dst[i] = fromBF16(toBF16(src[i]))
+		dst[i] = fromBF16(BF16Bits(src[i]))
 	}
 }
 
-func toBF16(f float32) uint16 {
+// BF16Bits rounds to the nearest bf16, to even between two; NaN stays a NaN.
+func BF16Bits(f float32) uint16 {
 	b := math.Float32bits(f)
 	if f != f {
 		return uint16(b>>16) | 0x40
@@ -139,8 +140,8 @@ func PanelBF16(dst []uint16, src []float32, ld, rows, k, mr int) {
 	for j := 0; j < k; j += 2 {
 		for i := range mr {
 			pair := dst[(j/2*mr+i)*2:]
-			pair[0] = toBF16(element(src, ld, rows, k, i, j))
-			pair[1] = toBF16(element(src, ld, rows, k, i, j+1))
+			pair[0] = BF16Bits(element(src, ld, rows, k, i, j))
+			pair[1] = BF16Bits(element(src, ld, rows, k, i, j+1))
 		}
 	}
 }
