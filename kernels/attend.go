@@ -91,7 +91,7 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 	keys := seq.Pos + (first+rows-1)/j.share + 1 // of the last row
 	for at := 0; at < keys; at += attendChunk {
 		n := min(attendChunk, keys-at)
-		pages := seq.Pages[at/PageTokens : (at+n+PageTokens-1)/PageTokens]
+		pages := seq.Pages[at/PageTokens : PagesFor(at+n)]
 		j.score(s, pages, head, mr)
 		for r := range rows {
 			j.soften(s, r, seq.Pos+(first+r)/j.share+1-at, len(pages)*PageTokens)

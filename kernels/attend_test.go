@@ -73,7 +73,7 @@ func (a attendTest) run(t *testing.T, c *CPU) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := rng.Perm((a.n + PageTokens - 1) / PageTokens)
+	pages := rng.Perm(PagesFor(a.n))
 	if err := kv.Reserve(len(pages)); err != nil {
 		t.Fatal(err)
 	}

@@ -117,6 +117,9 @@ type Batch struct {
 // PageTokens is the number of positions in one KV page.
 const PageTokens = 16
 
+// PagesFor is the number of pages that hold so many positions.
+func PagesFor(positions int) int { return (positions + PageTokens - 1) / PageTokens }
+
 // KVShape describes the keys and values of a model.
 type KVShape struct {
 	Layers, KVHeads, HeadDim int

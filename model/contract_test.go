@@ -61,7 +61,7 @@ func (e *engine) schedule(rng *rand.Rand) {
 	}
 	order := rng.Perm(total)
 	for _, s := range seqs {
-		for range (len(s.tokens) + kernels.PageTokens - 1) / kernels.PageTokens {
+		for range kernels.PagesFor(len(s.tokens)) {
 			s.pages = append(s.pages, int32(order[0]))
 			order = order[1:]
 		}

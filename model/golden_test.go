@@ -138,7 +138,7 @@ func (e *engine) run(b *kernels.Batch) [][]float32 {
 // pages are those of a single sequence of n positions, in no tidy order.
 func (e *engine) pages(n int) []int32 {
 	e.t.Helper()
-	count := (n + kernels.PageTokens - 1) / kernels.PageTokens
+	count := kernels.PagesFor(n)
 	if err := e.kv.Reserve(count); err != nil {
 		e.t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 
 	"armor/kernels"
@@ -91,7 +90,6 @@ func load(ck *checkpoint.Checkpoint, b kernels.Backend, o Options) (*Model, erro
 	if m.Tokenizer, err = LoadTokenizer(ck); err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // parsing left several times the tokenizer's size behind
 	if m.Generation, err = loadGeneration(ck, m.Tokenizer); err != nil {
 		return nil, err
 	}

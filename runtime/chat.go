@@ -11,18 +11,24 @@ import (
 
 // Prompt renders messages with the model's chat template and encodes them, so
 // that special tokens written inside a message stay text.
-func Prompt(m *model.Model, messages []chat.Message) (text string, ids []int32, err error) {
+func Prompt(m *model.Model, messages []chat.Message) ([]int32, error) {
+	text, err := render(m, messages)
+	if err != nil {
+		return nil, err
+	}
+	return encodePrompt(m, text), nil
+}
+
+// render writes the text that encodePrompt reads, with guards in the messages.
+func render(m *model.Model, messages []chat.Message) (string, error) {
 	if m.Template == nil {
-		return "", nil, m.TemplateError
+		return "", m.TemplateError
 	}
 	guarded := make([]chat.Message, len(messages))
 	for i, msg := range messages {
 		guarded[i] = chat.Text(msg.Role(), m.Tokenizer.Guard(msg.Content()))
 	}
-	if text, err = m.Template.Render(chat.Input{Messages: guarded, AddGenerationPrompt: true}); err != nil {
-		return "", nil, err
-	}
-	return text, encodePrompt(m, text), nil
+	return m.Template.Render(chat.Input{Messages: guarded, AddGenerationPrompt: true})
 }
 
 func encodePrompt(m *model.Model, text string) []int32 {
@@ -54,14 +60,17 @@ func (c *Chat) Close() { c.engine.End(&c.conv) }
 // Answer generates the assistant's message after Messages and appends it, also
 // where ctx ended it early. g's prompt is filled in.
 func (c *Chat) Answer(ctx context.Context, g Generation, emit func(string) error) (Result, error) {
-	text, ids, err := Prompt(c.engine.model, c.Messages)
+	m := c.engine.model
+	text, err := render(m, c.Messages)
 	if err != nil {
 		return Result{}, err
 	}
 	// An answer's own tokens stay, even if its text would be cut in other ones.
-	if rest, ok := strings.CutPrefix(text, c.text); ok && c.text != "" {
-		ids = append(c.ids[:len(c.ids):len(c.ids)], encodePrompt(c.engine.model, rest)...)
+	rest, ok := strings.CutPrefix(text, c.text)
+	if !ok {
+		c.text, c.ids, rest = "", nil, text
 	}
+	ids := append(c.ids[:len(c.ids):len(c.ids)], encodePrompt(m, rest)...)
 	var answer strings.Builder
 	g.Prompt = ids
 	r, err := c.engine.Continue(ctx, &c.conv, g, func(piece string) error {
@@ -72,10 +81,9 @@ func (c *Chat) Answer(ctx context.Context, g Generation, emit func(string) error
 		return r, err
 	}
 	c.Messages = append(c.Messages, chat.Text("assistant", answer.String()))
-	t := c.engine.model.Tokenizer
-	c.text, c.ids = text+t.Guard(answer.String()), append(ids[:len(ids):len(ids)], r.IDs()...)
-	if t.Decode(r.IDs(), true) != answer.String() { // cut at a stop string
-		c.text = ""
+	c.text, c.ids = text+m.Tokenizer.Guard(answer.String()), append(ids[:len(ids):len(ids)], r.IDs()...)
+	if m.Tokenizer.Decode(r.IDs(), true) != answer.String() { // cut at a stop string
+		c.text, c.ids = "", nil
 	}
 	return r, nil
 }

@@ -45,13 +45,13 @@ func TestChat(t *testing.T) {
 // TestPromptGuards: control tokens come from the template only.
 func TestPromptGuards(t *testing.T) {
 	m := load(t, "tiny-llama")
-	text, ids, err := runtime.Prompt(m, []chat.Message{chat.Text("user", "a <|im_end|> b")})
+	ids, err := runtime.Prompt(m, []chat.Message{chat.Text("user", "a <|im_end|> b")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	end, _ := m.Tokenizer.ID("<|im_end|>")
 	if n := len(slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return id != end })); n != 1 {
-		t.Errorf("%q: %d end tokens, want 1", text, n)
+		t.Errorf("%v: %d end tokens, want 1", ids, n)
 	}
 	if got, want := m.Tokenizer.Decode(ids, false), "<|im_start|>user\na <|im_end|> b<|im_end|>\n<|im_start|>assistant\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)

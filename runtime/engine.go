@@ -75,7 +75,7 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		return nil, err
 	}
 	if o.KVBytes == 0 {
-		o.KVBytes = int64(pagesFor(o.Context)) * int64(o.Seqs) * kv.PageBytes()
+		o.KVBytes = int64(kernels.PagesFor(o.Context)) * int64(o.Seqs) * kv.PageBytes()
 	}
 	if e.pages, err = newPagePool(kv, o.KVBytes); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (e *Engine) check(r *Request) error {
 	if len(r.Prompt) > e.options.Context {
 		return fmt.Errorf("%w: got %d tokens, want at most the context of %d", ErrPrompt, len(r.Prompt), e.options.Context)
 	}
-	if pagesFor(len(r.Prompt)+1) > e.pages.limit {
+	if kernels.PagesFor(len(r.Prompt)+1) > e.pages.limit {
 		return fmt.Errorf("%w: %d tokens need more than all %d KV pages", ErrPrompt, len(r.Prompt), e.pages.limit)
 	}
 	for _, id := range r.Prompt {

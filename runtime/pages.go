@@ -22,15 +22,11 @@ func newPagePool(kv kernels.KV, budget int64) (*pagePool, error) {
 	return &pagePool{kv: kv, limit: int(min(limit, 1<<30))}, nil
 }
 
-func pagesFor(positions int) int {
-	return (positions + kernels.PageTokens - 1) / kernels.PageTokens
-}
-
 func (p *pagePool) canAllocate(n int) bool { return len(p.free)+p.limit-p.made >= n }
 
 // allocate appends pages to a sequence's until they hold positions.
 func (p *pagePool) allocate(pages []int32, positions int) ([]int32, error) {
-	for len(pages) < pagesFor(positions) {
+	for len(pages) < kernels.PagesFor(positions) {
 		if len(p.free) == 0 {
 			if p.made == p.limit {
 				return pages, fmt.Errorf("all %d KV pages are in use", p.limit)

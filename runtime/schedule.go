@@ -36,7 +36,7 @@ func (e *Engine) schedule() error {
 func (e *Engine) admit() {
 	for len(e.waiting) > 0 && len(e.running) < e.options.Seqs {
 		s := e.waiting[0]
-		if !e.pages.canAllocate(pagesFor(len(s.tokens) + 1)) {
+		if !e.pages.canAllocate(kernels.PagesFor(len(s.tokens) + 1)) {
 			return
 		}
 		e.waiting = e.waiting[1:]
@@ -47,7 +47,7 @@ func (e *Engine) admit() {
 // place puts n more tokens of s into the batch, taking pages from the youngest
 // sequences if need be. It reports whether s found room.
 func (e *Engine) place(s *Sequence, n int) (bool, error) {
-	for !e.pages.canAllocate(pagesFor(s.stored+n) - len(s.pages)) {
+	for !e.pages.canAllocate(kernels.PagesFor(s.stored+n) - len(s.pages)) {
 		youngest := e.running[len(e.running)-1]
 		if len(e.running) == 1 { // all pages are not enough
 			e.finish(s, ReasonContext)

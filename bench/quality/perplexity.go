@@ -91,7 +91,7 @@ func Perplexity(ctx context.Context, m, other *model.Model, ids []int32, o Optio
 		}
 	}
 	begin := time.Now()
-	sums := &sums{}
+	sums := &sums{hasOther: other != nil}
 	result := &Result{}
 	for w := range n {
 		if err := ctx.Err(); err != nil {
@@ -187,7 +187,7 @@ func newRunner(m *model.Model, window int) (*runner, error) {
 	if r.logits, err = m.Backend.NewBuf(chunkRows, m.Decoder.Vocab); err != nil {
 		return nil, err
 	}
-	n := (window + kernels.PageTokens - 1) / kernels.PageTokens
+	n := kernels.PagesFor(window)
 	for i := range n {
 		r.pages = append(r.pages, int32(i))
 	}
@@ -222,7 +222,7 @@ func score(runs []*runner, tokens []int32, first int, s *sums) error {
 			return err
 		}
 		for _, row := range rows {
-			s.add(row, len(runs) > 1)
+			s.add(row)
 		}
 	}
 	return nil

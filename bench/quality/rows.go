@@ -17,14 +17,13 @@ type row struct {
 	agree bool
 }
 
-func (s *sums) add(r row, other bool) {
+func (s *sums) add(r row) {
 	s.n++
 	s.nll += r.nll
 	s.nll2 += r.nll * r.nll
-	if !other {
+	if !s.hasOther {
 		return
 	}
-	s.hasOther = true
 	d := r.nll - r.other
 	s.other += r.other
 	s.ratio += d

@@ -112,12 +112,7 @@ func (s *session) load(path string) error {
 	if path == "" {
 		return errors.New("/load FILE")
 	}
-	in, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	text, err := readAll(in, path)
+	text, err := readFile(path, maxPrompt)
 	if err != nil {
 		return err
 	}

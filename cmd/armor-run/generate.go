@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -150,8 +149,7 @@ func (f *generateFlags) encode(m *model.Model, prompt string) ([]int32, error) {
 	if f.system != "" {
 		messages = append(messages, chat.Text("system", f.system))
 	}
-	_, ids, err := runtime.Prompt(m, append(messages, chat.Text("user", prompt)))
-	return ids, err
+	return runtime.Prompt(m, append(messages, chat.Text("user", prompt)))
 }
 
 // finish ends the text with a line break on a terminal and reports.
@@ -204,26 +202,32 @@ func (f *generateFlags) readPrompt(c *cobra.Command, a []string) (string, error)
 	case c.Flags().Changed("prompt"):
 		return f.prompt, nil
 	case f.file != "":
-		in, err := os.Open(f.file)
-		if err != nil {
-			return "", err
-		}
-		defer in.Close()
-		return readAll(in, f.file)
+		return readFile(f.file, maxPrompt)
 	case term.IsTerminal(int(os.Stdin.Fd())):
 		return "", usageError{errors.New("no prompt: give an argument, --prompt, --file or standard input")}
 	default:
-		return readAll(os.Stdin, "standard input")
+		return readAll(os.Stdin, "standard input", maxPrompt)
 	}
 }
 
-func readAll(r io.Reader, name string) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(bufio.NewReader(r), maxPrompt+1))
+// readFile reads a file of at most so many bytes.
+func readFile(path string, most int64) (string, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	return readAll(in, path, most)
+}
+
+// readAll reads at most so many bytes, or fails under that name.
+func readAll(r io.Reader, name string, most int64) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	if len(data) > maxPrompt {
-		return "", fmt.Errorf("%s: more than %d MiB", name, maxPrompt>>20)
+	if int64(len(data)) > most {
+		return "", fmt.Errorf("%s: more than %d MiB", name, most>>20)
 	}
 	return string(data), nil
 }

@@ -78,6 +78,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer m.Backend.Close()
+	ids := m.Tokenizer.Encode(text, tokenizer.Options{AddSpecial: true})
 	var other *model.Model
 	if f.against != "" {
 		g := f.modelFlags
@@ -86,7 +87,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 			return err
 		}
 		defer other.Backend.Close()
-		if err := sameTokens(m, other, text); err != nil {
+		if err := sameTokens(m, other, ids, other.Tokenizer.Encode(text, tokenizer.Options{AddSpecial: true})); err != nil {
 			return err
 		}
 	}
@@ -94,7 +95,6 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	if len(bos) > 0 {
 		o.BOS = bos[0]
 	}
-	ids := m.Tokenizer.Encode(text, tokenizer.Options{AddSpecial: true})
 	r, err := quality.Perplexity(c.Context(), m, other, ids, o, f.progress)
 	if err != nil {
 		if c.Context().Err() != nil {
@@ -107,7 +107,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 			Model, File, SHA256, Mode, BOS string
 			Window, Stride, TextTokens     int
 			*quality.Result
-		}{m.Path, f.file, digest(text), f.mode, f.bosPolicy(m, &o), o.Window, max(o.Stride, f.stride), len(ids), r})
+		}{m.Path, f.file, digest(text), f.mode, f.bosPolicy(m, &o), o.Window, o.Stride, len(ids), r})
 	}
 	return f.print(c.OutOrStdout(), m, &o, r, text, len(ids))
 }
@@ -116,29 +116,18 @@ func digest(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(
 
 // text reads the file. Line ends change the tokens, so CRLF is not guessed at.
 func (f *perplexityFlags) text() (string, error) {
-	in, err := os.Open(f.file)
+	text, err := readFile(f.file, 1<<30)
 	if err != nil {
 		return "", err
 	}
-	defer in.Close()
-	const most = 1 << 30
-	data, err := io.ReadAll(io.LimitReader(in, most+1))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", f.file, err)
-	}
-	if len(data) > most {
-		return "", fmt.Errorf("%s: more than %d MiB", f.file, most>>20)
-	}
-	if !f.keepCRLF && strings.Contains(string(data), "\r\n") {
+	if !f.keepCRLF && strings.Contains(text, "\r\n") {
 		return "", fmt.Errorf("%s: has CRLF line ends, which change its tokens: convert it, or take it as it is with --keep-crlf", f.file)
 	}
-	return string(data), nil
+	return text, nil
 }
 
-// sameTokens refuses to compare models that read a text differently.
-func sameTokens(a, b *model.Model, text string) error {
-	o := tokenizer.Options{AddSpecial: true}
-	x, y := a.Tokenizer.Encode(text, o), b.Tokenizer.Encode(text, o)
+// sameTokens refuses to compare models that read a text as different tokens.
+func sameTokens(a, b *model.Model, x, y []int32) error {
 	for i := range min(len(x), len(y)) {
 		if x[i] != y[i] {
 			return fmt.Errorf("%s and %s: their tokenizers differ (token %d of the text), so they cannot be compared", a.Path, b.Path, i)

@@ -51,7 +51,7 @@ func (f *tokenizeFlags) run(c *cobra.Command, a []string) error {
 	}
 	input := strings.Join(a, " ")
 	if len(a) == 0 {
-		if input, err = readAll(os.Stdin, "standard input"); err != nil {
+		if input, err = readAll(os.Stdin, "standard input", maxPrompt); err != nil {
 			return err
 		}
 	}

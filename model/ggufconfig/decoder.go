@@ -2,18 +2,6 @@ package ggufconfig
 
 import "armor/model/nn"
 
-// Bounds that no published model comes near, as in package hfconfig.
-const (
-	maxDim     = 1 << 20
-	maxLayers  = 1000
-	maxHeads   = 1 << 14
-	maxHeadDim = 1 << 12
-	maxVocab   = 1 << 24
-	maxContext = 1 << 30
-	maxTheta   = 1e15
-	maxFactor  = 1e6
-)
-
 // Decoder reads the keys that all families share, with llama.cpp's defaults, and
 // refuses by name what no decoder here computes. The vocabulary is as large as
 // the list of tokens; the head is the embedding where there is no output.weight.
@@ -32,13 +20,13 @@ func (r *Reader) Decoder() nn.Config {
 	}
 
 	var c nn.Config
-	c.Dim = r.Int("embedding_length", 1, maxDim)
-	c.Layers = r.Int("block_count", 1, maxLayers)
-	c.Heads = r.Int("attention.head_count", 1, maxHeads)
+	c.Dim = r.Int("embedding_length", 1, nn.MaxDim)
+	c.Layers = r.Int("block_count", 1, nn.MaxLayers)
+	c.Heads = r.Int("attention.head_count", 1, nn.MaxHeads)
 	c.KVHeads = r.kvHeads(c.Heads)
 	c.HeadDim = r.headDim(c.Dim, c.Heads)
-	c.FF = r.Int("feed_forward_length", 1, maxDim)
-	c.Context = r.Int("context_length", 1, maxContext)
+	c.FF = r.Int("feed_forward_length", 1, nn.MaxDim)
+	c.Context = r.Int("context_length", 1, nn.MaxContext)
 	c.Eps = float32(r.float("attention.layer_norm_rms_epsilon", 1e-12, 1))
 	c.Vocab = r.vocab()
 	c.Tied = !r.ck.Has("lm_head.weight")
@@ -52,7 +40,7 @@ func (r *Reader) Decoder() nn.Config {
 
 func (r *Reader) kvHeads(heads int) int {
 	const key = "attention.head_count_kv"
-	n := r.IntOr(key, heads, 1, maxHeads)
+	n := r.IntOr(key, heads, 1, nn.MaxHeads)
 	if r.err == nil && heads%n != 0 {
 		r.fail(r.g.Errorf(r.prefix+key, "got %d, want a divisor of the %d heads", n, heads))
 	}
@@ -69,13 +57,13 @@ func (r *Reader) headDim(dim, heads int) int {
 		r.fail(r.g.Errorf(r.prefix+"attention.head_count", "got %d, want a divisor of embedding_length %d, or a key_length", heads, dim))
 		return 0
 	}
-	n := r.IntOr(key, dim/heads, 1, maxHeadDim)
+	n := r.IntOr(key, dim/heads, 1, nn.MaxHeadDim)
 	switch {
 	case r.err != nil:
 	case n == 0 || n%2 != 0:
 		r.fail(r.g.Errorf(r.prefix+key, "got %d, want an even number", n))
-	case n*heads > maxDim:
-		r.fail(r.g.Errorf(r.prefix+key, "got %d with %d heads, want at most %d together", n, heads, maxDim))
+	case n*heads > nn.MaxDim:
+		r.fail(r.g.Errorf(r.prefix+key, "got %d with %d heads, want at most %d together", n, heads, nn.MaxDim))
 	}
 	r.same("attention.value_length", n)
 	r.same("rope.dimension_count", n)
@@ -84,7 +72,7 @@ func (r *Reader) headDim(dim, heads int) int {
 
 // same requires a key, if it is there, to be the head's dimension.
 func (r *Reader) same(key string, headDim int) {
-	if n := r.IntOr(key, headDim, 0, maxHeadDim); r.err == nil && n != headDim {
+	if n := r.IntOr(key, headDim, 0, nn.MaxHeadDim); r.err == nil && n != headDim {
 		r.fail(r.g.Errorf(r.prefix+key, "%d is not supported, want the %d of a head", n, headDim))
 	}
 }
@@ -95,8 +83,8 @@ func (r *Reader) vocab() int {
 		return 0
 	}
 	n := r.g.Len(key)
-	if n < 1 || n > maxVocab {
-		r.fail(r.g.Errorf(key, "got %d tokens, want 1 to %d", n, maxVocab))
+	if n < 1 || n > nn.MaxVocab {
+		r.fail(r.g.Errorf(key, "got %d tokens, want 1 to %d", n, nn.MaxVocab))
 	}
 	return n
 }
@@ -104,8 +92,8 @@ func (r *Reader) vocab() int {
 // rope reads what changes the frequencies. As in llama.cpp a factor without a
 // type scales linearly, and one of 0 or of the type none does nothing.
 func (r *Reader) rope() nn.RopeConfig {
-	c := nn.RopeConfig{Theta: r.FloatOr("rope.freq_base", 10000, 1, maxTheta)}
-	factor := r.FloatOr("rope.scaling.factor", r.FloatOr("rope.scale_linear", 0, 0, maxFactor), 0, maxFactor)
+	c := nn.RopeConfig{Theta: r.FloatOr("rope.freq_base", 10000, 1, nn.MaxTheta)}
+	factor := r.FloatOr("rope.scaling.factor", r.FloatOr("rope.scale_linear", 0, 0, nn.MaxFactor), 0, nn.MaxFactor)
 	if r.OneOf("rope.scaling.type", "linear", "none", "linear") == "linear" && factor != 0 && factor != 1 {
 		c.Scaling, c.Factor = nn.RopeLinear, factor
 	}
@@ -115,7 +103,7 @@ func (r *Reader) rope() nn.RopeConfig {
 // window refuses attention to fewer positions than the context has.
 func (r *Reader) window(context int) {
 	const key = "attention.sliding_window"
-	if n := r.IntOr(key, 0, 0, maxContext); n > 0 && n < context {
+	if n := r.IntOr(key, 0, 0, nn.MaxContext); n > 0 && n < context {
 		r.fail(r.g.Errorf(r.prefix+key, "%d is not supported, want none or at least context_length %d", n, context))
 	}
 }

@@ -2,17 +2,6 @@ package hfconfig
 
 import "armor/model/nn"
 
-// Bounds that no published model comes near; they keep products of two sizes
-// far from overflow and one layer's rows within reason.
-const (
-	maxDim     = 1 << 20
-	maxLayers  = 1000
-	maxHeads   = 1 << 14
-	maxHeadDim = 1 << 12
-	maxVocab   = 1 << 24
-	maxContext = 1 << 30
-)
-
 // Defaults are values of a family's config class that others do not share.
 type Defaults struct {
 	Context int // max_position_embeddings
@@ -24,14 +13,14 @@ type Defaults struct {
 // as in the Hugging Face config classes.
 func (r *Reader) Decoder(d Defaults) nn.Config {
 	var c nn.Config
-	c.Dim = r.Int("hidden_size", 1, maxDim)
-	c.Layers = r.Int("num_hidden_layers", 1, maxLayers)
-	c.Heads = r.Int("num_attention_heads", 1, maxHeads)
+	c.Dim = r.Int("hidden_size", 1, nn.MaxDim)
+	c.Layers = r.Int("num_hidden_layers", 1, nn.MaxLayers)
+	c.Heads = r.Int("num_attention_heads", 1, nn.MaxHeads)
 	c.KVHeads = r.kvHeads(c.Heads)
 	c.HeadDim = r.headDim(c.Dim, c.Heads, d.HeadDim)
-	c.FF = r.Int("intermediate_size", 1, maxDim)
-	c.Vocab = r.Int("vocab_size", 1, maxVocab)
-	c.Context = r.IntOr("max_position_embeddings", d.Context, 1, maxContext)
+	c.FF = r.Int("intermediate_size", 1, nn.MaxDim)
+	c.Vocab = r.Int("vocab_size", 1, nn.MaxVocab)
+	c.Context = r.IntOr("max_position_embeddings", d.Context, 1, nn.MaxContext)
 	c.Eps = float32(r.FloatOr("rms_norm_eps", 1e-6, 1e-12, 1))
 	c.Tied = r.BoolOr("tie_word_embeddings", false)
 	c.Rope = r.rope()
@@ -56,7 +45,7 @@ func (r *Reader) kvHeads(heads int) int {
 	if r.err != nil || !r.keys.Set(key) {
 		return heads
 	}
-	n := r.Int(key, 1, maxHeads)
+	n := r.Int(key, 1, nn.MaxHeads)
 	if r.err == nil && heads%n != 0 {
 		r.fail(r.keys.Errorf(key, "got %d, want a divisor of num_attention_heads %d", n, heads))
 	}
@@ -72,7 +61,7 @@ func (r *Reader) headDim(dim, heads, absent int) int {
 	n := absent
 	switch {
 	case r.keys.Set(key) || absent != 0 && r.keys.Has(key):
-		n = r.Int(key, 1, maxHeadDim)
+		n = r.Int(key, 1, nn.MaxHeadDim)
 	case absent == 0 && dim%heads != 0:
 		r.fail(r.keys.Errorf("num_attention_heads", "got %d, want a divisor of hidden_size %d, or a head_dim", heads, dim))
 	case absent == 0:
@@ -81,8 +70,8 @@ func (r *Reader) headDim(dim, heads, absent int) int {
 	if r.err == nil && n%2 != 0 {
 		r.fail(r.keys.Errorf(key, "got %d, want an even number", n))
 	}
-	if r.err == nil && n*heads > maxDim {
-		r.fail(r.keys.Errorf(key, "got %d with %d heads, want at most %d together", n, heads, maxDim))
+	if r.err == nil && n*heads > nn.MaxDim {
+		r.fail(r.keys.Errorf(key, "got %d with %d heads, want at most %d together", n, heads, nn.MaxDim))
 	}
 	return n
 }
@@ -93,7 +82,7 @@ func (r *Reader) layerTypes(layers int) {
 	if r.err != nil || !r.keys.Set(key) {
 		return
 	}
-	types, err := r.keys.Strings(key, maxLayers)
+	types, err := r.keys.Strings(key, nn.MaxLayers)
 	r.fail(err)
 	for _, t := range types {
 		if t != "full_attention" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"armor/model/checkpoint/strictjson"
+	"armor/model/nn"
 )
 
 // Reader reads the keys of one config.json. It keeps the first error, after
@@ -99,7 +100,7 @@ func (r *Reader) RefuseWindow(key string, context int) {
 	if r.err != nil || !r.keys.Set(key) {
 		return
 	}
-	if n := r.Int(key, 0, maxContext); r.err == nil && n < context {
+	if n := r.Int(key, 0, nn.MaxContext); r.err == nil && n < context {
 		r.fail(r.keys.Errorf(key, "%d is not supported, want null or at least max_position_embeddings %d", n, context))
 	}
 }

@@ -7,17 +7,13 @@ import (
 	"armor/model/nn"
 )
 
-const (
-	defaultTheta = 10000
-	maxTheta     = 1e15
-	maxFactor    = 1e6
-)
+const defaultTheta = 10000
 
 // rope reads both spellings: rope_theta with rope_scaling, and since
 // transformers 5 rope_parameters, which holds all of it.
 func (r *Reader) rope() nn.RopeConfig {
 	r.wholeRotary(r.keys)
-	theta := r.FloatOr("rope_theta", defaultTheta, 1, maxTheta)
+	theta := r.FloatOr("rope_theta", defaultTheta, 1, nn.MaxTheta)
 	old := r.ropeIn("rope_scaling", theta, "")
 	if r.err != nil || !r.keys.Set("rope_parameters") {
 		return old
@@ -47,7 +43,7 @@ func (r *Reader) ropeIn(key string, theta float64, untyped string) nn.RopeConfig
 	}
 	r.wholeRotary(keys)
 	in := Reader{keys: keys, err: r.err}
-	c.Theta = in.FloatOr("rope_theta", theta, 1, maxTheta)
+	c.Theta = in.FloatOr("rope_theta", theta, 1, nn.MaxTheta)
 	in.ropeScaling(&c, untyped)
 	r.fail(in.err)
 	return c
@@ -59,13 +55,13 @@ func (r *Reader) ropeScaling(c *nn.RopeConfig, untyped string) {
 	case name == "default":
 	case name == "linear":
 		c.Scaling = nn.RopeLinear
-		c.Factor = r.float("factor", 1, maxFactor)
+		c.Factor = r.float("factor", 1, nn.MaxFactor)
 	case name == "llama3":
 		c.Scaling = nn.RopeLlama3
-		c.Factor = r.float("factor", 1, maxFactor)
-		c.LowFreqFactor = r.float("low_freq_factor", 1e-6, maxFactor)
-		c.HighFreqFactor = r.float("high_freq_factor", 1e-6, maxFactor)
-		c.OriginalContext = r.Int("original_max_position_embeddings", 1, maxContext)
+		c.Factor = r.float("factor", 1, nn.MaxFactor)
+		c.LowFreqFactor = r.float("low_freq_factor", 1e-6, nn.MaxFactor)
+		c.HighFreqFactor = r.float("high_freq_factor", 1e-6, nn.MaxFactor)
+		c.OriginalContext = r.Int("original_max_position_embeddings", 1, nn.MaxContext)
 		if r.err == nil && c.HighFreqFactor <= c.LowFreqFactor {
 			r.fail(r.keys.Errorf("high_freq_factor", "got %g, want more than low_freq_factor %g", c.HighFreqFactor, c.LowFreqFactor))
 		}

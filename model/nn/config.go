@@ -15,6 +15,19 @@ type Config struct {
 	Rope    RopeConfig
 }
 
+// Bounds that no published model comes near; they keep products of two sizes
+// far from overflow and one layer's rows within reason.
+const (
+	MaxDim     = 1 << 20
+	MaxLayers  = 1000
+	MaxHeads   = 1 << 14
+	MaxHeadDim = 1 << 12
+	MaxVocab   = 1 << 24
+	MaxContext = 1 << 30
+	MaxTheta   = 1e15
+	MaxFactor  = 1e6
+)
+
 // RopeConfig describes the rotary position embedding.
 type RopeConfig struct {
 	Theta   float64
