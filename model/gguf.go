@@ -10,21 +10,21 @@ import (
 	"armor/model/tokenizer"
 )
 
-// familyOfGGUF is familyOf for a GGUF file.
-func familyOfGGUF(ck *checkpoint.Checkpoint) (f family, err error) {
+// shapeOfGGUF is ShapeOf for a GGUF file.
+func shapeOfGGUF(ck *checkpoint.Checkpoint) (s Shape, err error) {
 	const key = "general.architecture"
-	if f.architecture, err = ck.GGUF().String(key); err != nil {
-		return f, err
+	if s.Architecture, err = ck.GGUF().String(key); err != nil {
+		return s, err
 	}
-	switch f.architecture {
+	switch s.Architecture {
 	case "llama":
 		c, err := llama.ConfigGGUF(ck)
-		return f.llama(ck, c), err
+		return Shape{s.Architecture, c.Config, c.Extras()}, err
 	case "qwen2", "qwen3":
 		c, err := qwen.ConfigGGUF(ck)
-		return f.qwen(ck, c), err
+		return Shape{s.Architecture, c.Config, c.Extras()}, err
 	}
-	return f, ck.GGUF().Errorf(key, "%s is not supported, want llama, qwen2 or qwen3", strictjson.Quote(f.architecture))
+	return s, ck.GGUF().Errorf(key, "%s is not supported, want llama, qwen2 or qwen3", strictjson.Quote(s.Architecture))
 }
 
 // Bounds on a vocabulary: the largest in use have 262,144 tokens and 514,906

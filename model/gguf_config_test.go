@@ -29,7 +29,8 @@ func configOf(t *testing.T, f *gguftest.File) (nn.Config, error) {
 	if err != nil {
 		return nn.Config{}, err
 	}
-	_, c, err := model.Config(ck)
+	shape, err := model.ShapeOf(ck)
+	c := shape.Config
 	return c, err
 }
 
@@ -40,7 +41,8 @@ func TestConfigGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, want, err := model.Config(ck)
+		shape, err := model.ShapeOf(ck)
+		want := shape.Config
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,8 @@ func converted(t *testing.T, folder, architecture string, kind func(name string)
 		t.Fatal(err)
 	}
 	defer ck.Close()
-	_, c, err := model.Config(ck)
+	shape, err := model.ShapeOf(ck)
+	c := shape.Config
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,71 +96,52 @@ func load(ck *checkpoint.Checkpoint, b kernels.Backend, o Options) (*Model, erro
 	if m.Template, m.TemplateError = loadTemplate(ck, m.Tokenizer); m.TemplateError != nil {
 		m.TemplateError = fmt.Errorf("%s: %w", ck.Path, m.TemplateError)
 	}
-	f, err := familyOf(ck)
+	s, err := ShapeOf(ck)
 	if err != nil {
 		return nil, err
 	}
-	if m.Decoder, err = f.load(b, weights); err != nil {
+	if m.Decoder, err = nn.NewLoader(ck, b, weights).Decoder(s.Config, s.Extras); err != nil {
 		return nil, err
 	}
-	m.Architecture, m.Storage = f.architecture, m.Decoder.Storage
+	m.Architecture, m.Storage = s.Architecture, m.Decoder.Storage
 	if got, want := m.Tokenizer.VocabSize(), m.Decoder.Vocab; got > want {
 		return nil, fmt.Errorf("%s: the tokenizer has %d tokens, the model %d", ck.Path, got, want)
 	}
 	return m, nil
 }
 
-// family is a model's shape and how to read its weights.
-type family struct {
-	architecture string // as the config spells it
-	config       nn.Config
-	load         func(kernels.Backend, nn.Weights) (*nn.Decoder, error)
+// Shape is what a decoder is made of.
+type Shape struct {
+	Architecture string // as the config spells it
+	Config       nn.Config
+	Extras       nn.Extras
 }
 
-// familyOf reads the config of a model of any family.
-func familyOf(ck *checkpoint.Checkpoint) (family, error) {
+// ShapeOf reads the config of a model of any family. It reads no weights.
+func ShapeOf(ck *checkpoint.Checkpoint) (Shape, error) {
 	if ck.GGUF() != nil {
-		return familyOfGGUF(ck)
+		return shapeOfGGUF(ck)
 	}
-	f, err := familyOfFolder(ck)
+	s, err := shapeOfFolder(ck)
 	if err != nil {
-		return f, fmt.Errorf("%s: %w", filepath.Join(ck.Path, "config.json"), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(ck.Path, "config.json"), err)
 	}
-	return f, nil
+	return s, nil
 }
 
-func familyOfFolder(ck *checkpoint.Checkpoint) (f family, err error) {
-	if f.architecture, err = hfconfig.Architecture(ck.Config()); err != nil {
-		return f, err
+func shapeOfFolder(ck *checkpoint.Checkpoint) (s Shape, err error) {
+	if s.Architecture, err = hfconfig.Architecture(ck.Config()); err != nil {
+		return s, err
 	}
-	switch f.architecture {
+	switch s.Architecture {
 	case "LlamaForCausalLM":
 		c, err := llama.ParseConfig(ck.Config())
-		return f.llama(ck, c), err
+		return Shape{s.Architecture, c.Config, c.Extras()}, err
 	case "Qwen2ForCausalLM", "Qwen3ForCausalLM":
 		c, err := qwen.ParseConfig(ck.Config())
-		return f.qwen(ck, c), err
+		return Shape{s.Architecture, c.Config, c.Extras()}, err
 	}
-	return f, fmt.Errorf("key architectures: %q is not supported, want LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM", f.architecture)
-}
-
-func (f family) llama(ck *checkpoint.Checkpoint, c llama.Config) family {
-	f.config = c.Config
-	f.load = func(b kernels.Backend, w nn.Weights) (*nn.Decoder, error) { return llama.Load(ck, c, b, w) }
-	return f
-}
-
-func (f family) qwen(ck *checkpoint.Checkpoint, c qwen.Config) family {
-	f.config = c.Config
-	f.load = func(b kernels.Backend, w nn.Weights) (*nn.Decoder, error) { return qwen.Load(ck, c, b, w) }
-	return f
-}
-
-// Config reads the shape of a model: its architecture, as its file spells it,
-// and its sizes. It reads no weights.
-func Config(ck *checkpoint.Checkpoint) (architecture string, c nn.Config, err error) {
-	f, err := familyOf(ck)
-	return f.architecture, f.config, err
+	return s, fmt.Errorf("key architectures: %q is not supported, want LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM", s.Architecture)
 }
 
 // LoadTokenizer reads a folder's tokenizer.json, or a GGUF file's vocabulary.

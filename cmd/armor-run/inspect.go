@@ -68,9 +68,11 @@ func inspect(path string) (in *inspection, err error) {
 	}
 	defer func() { err = errors.Join(err, ck.Close()) }()
 	in = &inspection{Path: path}
-	if in.Architecture, in.Config, err = model.Config(ck); err != nil {
+	shape, err := model.ShapeOf(ck)
+	if err != nil {
 		return nil, err
 	}
+	in.Architecture, in.Config = shape.Architecture, shape.Config
 	for _, name := range ck.Names() {
 		t, _ := ck.Tensor(name)
 		in.Tensors = append(in.Tensors, tensorInfo{name, t.DType.String(), t.Shape, t.Bytes()})

@@ -99,6 +99,49 @@ LOOKS = ["small, blue", "round, green", "shiny, yellow", "soft, white", "new, or
 PLACE = re.compile(r"^Once upon a time,? in an? [a-z ,]{3,40}?,? there (was|were|lived)\b")
 NAME = re.compile(r"\b(" + "|".join(GIRLS + BOYS) + r")\b")
 
+# Words that can stand for each other in nearly every sentence of the stories. The
+# later passes exchange about half of them at random, so that no run of a dozen
+# words is the likeliest one: the model shall write, not recite. The colours and
+# the places of a story are exchanged alike all through it.
+ALIKE = [c.split() for c in """big large huge
+little small tiny
+happy glad cheerful
+pretty beautiful lovely
+scared frightened
+nice kind friendly
+saw found noticed spotted
+said replied
+smiled laughed giggled
+ran hurried rushed
+went walked
+very so really
+yummy tasty delicious
+started began
+suddenly then
+mom mommy mama
+dad daddy papa
+decided wanted
+many lots-of
+loved liked
+shiny bright sparkly
+looked peeked
+picked-up took
+sad unhappy
+great wonderful
+good fine
+proud pleased
+strong brave
+children kids
+""".strip().splitlines()]
+ALIKE = [[w.replace("-", " ") for w in c] for c in ALIKE]
+THROUGHOUT = [c.split() for c in (
+    "red blue green yellow purple pink brown white", "park beach zoo forest garden farm lake field meadow playground",
+    "dog cat bunny fox bear duck mouse frog squirrel bird", "spring summer winter", "cake pie bread soup pizza",
+    "bus truck train boat")]
+CLASS = {w: c for c in ALIKE for w in c}
+EXCHANGE = re.compile(r"\b(" + "|".join(sorted(CLASS, key=len, reverse=True)) + r")\b", re.I)
+FIXED = re.compile(r"\b(" + "|".join(w for c in THROUGHOUT for w in c) + r")(s?)\b", re.I)
+
 
 def read(folder, name):
     raw = open(os.path.join(folder, name), "rb").read()
@@ -182,7 +225,25 @@ def rename(story, rng, few=False):
             story = re.sub(r"\bbig,? red\b", look, story)
         if rng.random() < 0.8:
             story = PLACE.sub(r"Once upon a time, there \1", story)
+        story = exchange(story, rng)
     return story
+
+
+def exchange(story, rng):
+    """Other words of the same kind, see ALIKE and THROUGHOUT."""
+    like = lambda old, new: new.capitalize() if old[0].isupper() else new
+
+    def one(m):
+        if rng.random() < 0.5:
+            return m[0]
+        return like(m[0], rng.choice(CLASS[m[0].lower()]))
+
+    story = EXCHANGE.sub(one, story)
+    new = {}
+    for c in THROUGHOUT:
+        if rng.random() < 0.7:
+            new.update(zip(c, rng.sample(c, len(c))))
+    return FIXED.sub(lambda m: like(m[0], new.get(m[1].lower(), m[1].lower())) + m[2], story)
 
 
 def without_stock(stories):

@@ -1,12 +1,8 @@
 package llama
 
-import (
-	"armor/kernels"
-	"armor/model/checkpoint"
-	"armor/model/nn"
-)
+import "armor/model/nn"
 
-// Load reads a Llama's weights into b, which keeps them as w says.
-func Load(ck *checkpoint.Checkpoint, c Config, b kernels.Backend, w nn.Weights) (*nn.Decoder, error) {
-	return nn.NewLoader(ck, b, w).Decoder(c.Config, nn.Extras{QKVBias: c.AttentionBias, OBias: c.AttentionBias})
+// Extras are the parts of a layer that this model has.
+func (c *Config) Extras() nn.Extras {
+	return nn.Extras{QKVBias: c.AttentionBias, OBias: c.AttentionBias}
 }

@@ -79,10 +79,25 @@ func (s *scratch) setRows(t, out int) {
 // Forward runs one step and writes logits [len(b.Out), vocab]. The keys and
 // values of the step's rows are in b's pages afterwards.
 func (d *Decoder) Forward(p kernels.Pass, b *kernels.Batch, logits kernels.Buf) error {
+	p.Embed(d.Hidden(b), d.Embedding, b.Tokens)
+	d.Blocks(p, b, 0, len(d.Layers))
+	d.Logits(p, b, logits)
+	if err := p.End(); err != nil {
+		return fmt.Errorf("forward pass: %w", err)
+	}
+	return nil
+}
+
+// Hidden is the residual stream [T, dim] of a step; it sizes the scratch for it.
+func (d *Decoder) Hidden(b *kernels.Batch) kernels.Buf {
+	d.scratch.setRows(len(b.Tokens), len(b.Out))
+	return d.scratch.X
+}
+
+// Blocks runs the layers from … to-1 on the residual stream.
+func (d *Decoder) Blocks(p kernels.Pass, b *kernels.Batch, from, to int) {
 	s := &d.scratch
-	s.setRows(len(b.Tokens), len(b.Out))
-	p.Embed(s.X, d.Embedding, b.Tokens)
-	for i := range d.Layers {
+	for i := from; i < to; i++ {
 		l := &d.Layers[i]
 		p.Linear(s.QKV, l.QKV, s.X, kernels.Norm(l.AttnNorm))
 		p.RopeStore(s.QKV, kernels.Heads{Q: l.QNorm, K: l.KNorm, Rope: d.rope}, b, i)
@@ -91,13 +106,14 @@ func (d *Decoder) Forward(p kernels.Pass, b *kernels.Batch, logits kernels.Buf) 
 		p.Linear(s.GateUp, l.GateUp, s.X, kernels.Norm(l.MLPNorm))
 		p.Linear(s.X, l.Down, s.GateUp, kernels.Fuse{SwiGLU: true, Residual: true})
 	}
+}
+
+// Logits writes logits [len(b.Out), vocab] of the residual stream.
+func (d *Decoder) Logits(p kernels.Pass, b *kernels.Batch, logits kernels.Buf) {
+	s := &d.scratch
 	p.Gather(s.Last, s.X, b.Out)
 	logits.SetRows(len(b.Out))
 	p.Linear(logits, d.Head, s.Last, kernels.Norm(d.Norm))
-	if err := p.End(); err != nil {
-		return fmt.Errorf("forward pass: %w", err)
-	}
-	return nil
 }
 
 // KVShape is the shape of the keys and values, kept as t.

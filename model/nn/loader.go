@@ -135,7 +135,7 @@ func (l *Loader) Decoder(c Config, x Extras) (*Decoder, error) {
 	d := &Decoder{Config: c, Layers: make([]Layer, c.Layers)}
 	d.Embedding = l.Group(l.Linear("model.embed_tokens", c.Vocab, c.Dim, false))
 	for i := range d.Layers {
-		l.layer(&d.Layers[i], fmt.Sprintf("model.layers.%d.", i), &c, x)
+		d.Layers[i], _ = l.Layer(i, c, x)
 	}
 	d.Norm = l.Norm("model.norm", c.Dim, c.Eps)
 	if c.Tied {
@@ -164,7 +164,10 @@ func (l *Loader) ropeFactors(name string, n int) []float32 {
 	return factors
 }
 
-func (l *Loader) layer(y *Layer, name string, c *Config, x Extras) {
+// Layer reads layer i alone.
+func (l *Loader) Layer(i int, c Config, x Extras) (Layer, error) {
+	var y Layer
+	name := fmt.Sprintf("model.layers.%d.", i)
 	attn, mlp := name+"self_attn.", name+"mlp."
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	y.AttnNorm = l.Norm(name+"input_layernorm", c.Dim, c.Eps)
@@ -182,4 +185,5 @@ func (l *Loader) layer(y *Layer, name string, c *Config, x Extras) {
 		l.Linear(mlp+"gate_proj", c.FF, c.Dim, false),
 		l.Linear(mlp+"up_proj", c.FF, c.Dim, false))
 	y.Down = l.Group(l.Linear(mlp+"down_proj", c.Dim, c.FF, false))
+	return y, l.err
 }
