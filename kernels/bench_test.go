@@ -23,20 +23,23 @@ func BenchmarkLinear(b *testing.B) {
 }
 
 func benchmarkLinear(b *testing.B, isa ISA, compute DType, out, in, rows int) {
+	w := &plain{out, in, truncated(kerneltest.Rand(1), out*in)}
+	benchmarkParts(b, isa, compute, out, in, rows, Part{W: w, Type: BF16})
+}
+
+func benchmarkParts(b *testing.B, isa ISA, compute DType, out, in, rows int, part Part) {
 	c, err := NewCPU(Options{ISA: isa, Compute: compute})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	rng := kerneltest.Rand(1)
-	w := &plain{out, in, truncated(rng, out*in)}
 	groups := make([]Group, max(1, (128<<20)/(2*out*in)))
 	for i := range groups {
-		if groups[i], err = c.NewGroup(Part{W: w, Type: BF16}); err != nil {
+		if groups[i], err = c.NewGroup(part); err != nil {
 			b.Fatal(err)
 		}
 	}
-	x, _ := c.Upload(rows, in, kerneltest.Normal(rng, rows*in))
+	x, _ := c.Upload(rows, in, kerneltest.Normal(kerneltest.Rand(1), rows*in))
 	y, _ := c.NewBuf(rows, out)
 	p, _ := c.NewPass()
 	i := 0
@@ -49,5 +52,31 @@ func benchmarkLinear(b *testing.B, isa ISA, compute DType, out, in, rows int) {
 	}
 	seconds := b.Elapsed().Seconds() / float64(b.N)
 	b.ReportMetric(2*float64(rows)*float64(in)*float64(out)/seconds/1e9, "GFLOPS")
-	b.ReportMetric(2*float64(in)*float64(out)/seconds/1e9, "GB/s")
+	b.ReportMetric(float64(groups[0].Bytes())/seconds/1e9, "GB/s")
+}
+
+// BenchmarkArmor sets a dense layer beside ARMOR ones of the same shape, blocks
+// of 128, and a core alone. GFLOPS are the dense matrix's.
+func BenchmarkArmor(b *testing.B) {
+	const n = 2048
+	rng := kerneltest.Rand(1)
+	at := armorTest{n, BF16, []armorPart{{n, 128, 128, -1, false, false}}}
+	whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
+	parts := []struct {
+		name string
+		part Part
+	}{
+		{"dense", Part{W: &plain{n, n, truncated(rng, n*n)}, Type: BF16}},
+		{"core", Part{Core: whole.Core, Type: BF16}},
+		{"armor", whole},
+	}
+	for _, rows := range []int{1, 4, 16, 64, 512} {
+		for isa := AVX2; isa <= BestISA(); isa++ {
+			for _, p := range parts {
+				b.Run(fmt.Sprintf("rows=%d/%v/%s", rows, isa, p.name), func(b *testing.B) {
+					benchmarkParts(b, isa, BF16, n, n, rows, p.part)
+				})
+			}
+		}
+	}
 }

@@ -3,9 +3,6 @@ package kernels
 import (
 	"fmt"
 	goruntime "runtime"
-	"unsafe"
-
-	"armor/kernels/ref"
 )
 
 // Options chooses how a CPU backend runs.
@@ -103,39 +100,14 @@ func (c *CPU) Upload(rows, cols int, data []float32) (Buf, error) {
 	return b, nil
 }
 
+// Write implements Backend.
+func (c *CPU) Write(b Buf, r int, src []float32) error {
+	copy(b.(*buf).row(r), src)
+	return nil
+}
+
 // Download implements Backend.
 func (c *CPU) Download(dst []float32, b Buf, r int) error {
 	copy(dst, b.(*buf).row(r))
 	return nil
-}
-
-// group is a Group of the CPU: the parts' rows stacked and packed in tiles, see
-// package ref for the layout.
-type group struct {
-	name    string
-	in, out int
-	bits    int // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
-	w       []byte
-	stride  int       // bytes of a tile
-	bias    []float32 // [out, padded to a tile] or nil
-}
-
-func (g *group) Name() string { return g.name }
-func (g *group) In() int      { return g.in }
-func (g *group) Out() int     { return g.out }
-func (g *group) Bytes() int64 { return int64(len(g.w)) + int64(4*len(g.bias)) }
-func (g *group) tiles() int   { return roundUp(g.out, tileRows) / tileRows }
-
-func (g *group) tile(i int) unsafe.Pointer { return unsafe.Pointer(&g.w[i*g.stride]) }
-
-// steps is what a dense kernel counts as k: inputs, pairs or groups of them.
-func (g *group) steps() int {
-	switch g.bits {
-	case 32:
-		return g.in
-	case 16:
-		return g.in / 2
-	default:
-		return g.in / ref.QuantGroup
-	}
 }

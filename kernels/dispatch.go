@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"armor/kernels/ref"
+	"armor/kernels/sparse24"
 )
 
 // denseTypes is a pair of operand types, weights first.
@@ -90,6 +91,50 @@ func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsaf
 			}
 			scales, codes := ref.QuantTile(bits, k*ref.QuantGroup)
 			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), bits, unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
+		}
+	}
+}
+
+// sparseRef is denseRef of 2:4 weights.
+func sparseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, add bool) {
+	bits := 16
+	if t == f32f32 {
+		bits = 32
+	}
+	positions, values := ref.SparseTile(bits, k*sparse24.Group)
+	from := unsafe.Slice((*float32)(x), k*sparse24.Group*mr)
+	for i := range tiles {
+		out := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 4*tileRows*i)), (mr-1)*ldy+tileRows)
+		at := unsafe.Slice((*uint64)(unsafe.Add(w, i*stride)), k)
+		kept := unsafe.Add(w, i*stride+positions)
+		if t == f32f32 {
+			ref.SparseF32F32(at, unsafe.Slice((*float32)(kept), values/4), from, k, mr, out, ldy, add)
+		} else {
+			ref.SparseBF16F32(at, unsafe.Slice((*uint16)(kept), values/2), from, k, mr, out, ldy, add)
+		}
+	}
+}
+
+// quads packs rows of src for the 2:4 kernels, see package ref. line has room
+// for one row.
+func (c *CPU) quads(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int, line []byte) {
+	size := t.activationSize()
+	if rows < mr {
+		clear(dst[:k*mr*size])
+	}
+	for i := range rows {
+		row := src[i*ld:][:k]
+		switch {
+		case mr == 1: // a panel of one token is its row
+			c.panel(t, dst, row, ld, 1, k, 1)
+		case t == bf16bf16:
+			c.panel(t, line, row, ld, 1, k, 1)
+			ref.Quads(asU16(dst), asU16(line)[:k], i, mr)
+		case t == bf16f32 && c.compute == BF16:
+			c.panel(t, line, row, ld, 1, k, 1)
+			ref.Quads(asF32(dst), asF32(line)[:k], i, mr)
+		default:
+			ref.Quads(asF32(dst), row, i, mr)
 		}
 	}
 }

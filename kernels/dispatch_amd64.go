@@ -56,3 +56,25 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}
 }
+
+// sparse runs one 2:4 kernel, see package ref: tiles of 16 rows by mr tokens.
+func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {
+	add := 0
+	if sum {
+		add = 1
+	}
+	switch {
+	case c.isa >= AVX512BF16 && t == bf16bf16:
+		amd64.SparseBF16BF16AVX512BF16(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == bf16f32:
+		amd64.SparseBF16F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == f32f32:
+		amd64.SparseF32F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == bf16f32:
+		amd64.SparseBF16F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == f32f32:
+		amd64.SparseF32F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	default:
+		sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
+	}
+}

@@ -18,6 +18,10 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 	denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 }
 
+func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {
+	sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
+}
+
 func (c *CPU) sumSquares(x []float32) float32                 { return ref.SumSquares(x) }
 func (c *CPU) scaleMul(dst, x, w []float32, s float32)        { ref.ScaleMul(dst, x, w, s) }
 func (c *CPU) swiGLU(dst, gate, up []float32)                 { ref.SwiGLU(dst, gate, up) }

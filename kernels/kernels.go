@@ -57,12 +57,29 @@ type Coded interface {
 	ReadCodes(codes []int8, scales []uint16, row, n int) error
 }
 
-// Part is one linear layer of a group: y = W·x + bias.
+// Sparse is where a backend reads a 2:4 matrix from: of every four consecutive
+// inputs of a row two are kept. It may be called from several goroutines at once.
+type Sparse interface {
+	Rows() int
+	Cols() int // of the dense matrix, a multiple of 4
+	// ReadCore reads n rows: the kept values [n, cols/2], and for each group of
+	// four which are kept [n, cols/4], a mask of package sparse24.
+	ReadCore(values []float32, masks []uint8, row, n int) error
+	// Release says that these rows are not needed again.
+	Release(row, n int)
+}
+
+// Part is one linear layer of a group: y = W·x + bias, or A·(Core·(B·x)) + bias,
+// where A and B are block-diagonal with blocks of a multiple of 4. Parts of a
+// group whose B is the same by == share it: B·x is computed once.
 type Part struct {
 	Name  string
-	W     Matrix    // [d_out, d_in]
-	Type  DType     // how W is kept, unless Quant says otherwise
-	Quant Quant     // a Coded W that fits is kept exactly
+	W     Matrix    // [d_out, d_in], or nil
+	Core  Sparse    // [d_out, d_in], or nil
+	A     Matrix    // A's blocks below each other, [d_out, block]; nil is identity
+	B     Matrix    // B's blocks below each other, [d_in, block]; nil is identity
+	Type  DType     // how W, or Core, A and B are kept, unless Quant says otherwise
+	Quant Quant     // of a W; a Coded W that fits is kept exactly
 	Bias  []float32 // [d_out] or nil
 }
 
@@ -148,9 +165,14 @@ type Backend interface {
 	// Compute is the type that activations are rounded to before a product.
 	Compute() DType
 	NewGroup(parts ...Part) (Group, error)
+	// Repack replaces the weights of g by those of parts, of the same shapes and
+	// kinds, while no Pass runs. After an error g must be repacked or left alone.
+	Repack(g Group, parts ...Part) error
 	NewBuf(rows, cols int) (Buf, error)
 	// Upload makes a Buf that holds data, [rows, cols].
 	Upload(rows, cols int, data []float32) (Buf, error)
+	// Write sets row r of b to src, [cols].
+	Write(b Buf, r int, src []float32) error
 	// Download copies row r of b into dst, [cols].
 	Download(dst []float32, b Buf, r int) error
 	NewKV(KVShape) (KV, error)
@@ -167,6 +189,9 @@ type Pass interface {
 	Embed(dst Buf, table Group, tokens []int32)
 	// Linear sets dst [T, out] to g of x [T, in], with what f says.
 	Linear(dst Buf, g Group, x Buf, f Fuse)
+	// Input sets dst [T, in] to what a Linear with f multiplies, unrounded:
+	// x normalized, or its gate's and up's product.
+	Input(dst Buf, x Buf, f Fuse)
 	// RopeStore rotates q and k of qkv [T, q|k|v] by position, in place, after
 	// their norms, and writes k and v into the pages of b.
 	RopeStore(qkv Buf, h Heads, b *Batch, layer int)

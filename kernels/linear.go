@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // tokenPlan splits T rows into the token tiles of an instruction set: as many
 // of the largest as fit, and one for the rest.
@@ -44,102 +41,272 @@ func (p tokenPlan) tile(i int) (first, rows, mr int) {
 	return first, p.rows - first, p.last
 }
 
-// linearJob is one Linear: first each token tile is normalized (or multiplied
-// by its gate) and packed into a panel, then tiles of rows run over all panels.
+// linearJob is one Linear, in stages: each token tile is normalized (or multiplied
+// by its gate) and packed; B's are applied; tasks of output rows run over all
+// token tiles, with A at their end. Tasks of a stage do not need each other.
 type linearJob struct {
 	c        *CPU
 	g        *group
-	x, dst   *buf
-	norm     *buf
-	eps      float32
-	swiglu   bool
+	in       fused
+	dst      *buf
 	residual bool
+	plan     tokenPlan
+	types    denseTypes
+	scratch  []linearScratch // per worker
 
-	plan      tokenPlan
-	types     denseTypes
-	panels    []byte // [tile][k][tokens of the tile]
-	panelSize int    // bytes of a full tile's panel
-	packing   bool
-	chunk     int         // row tiles of a task
-	scratch   [][]float32 // per worker: [rows of a token tile, in]
+	stage  stage
+	spans  []span // of the stage
+	panels []byte // x for dense kernels: [tile][k][tokens of the tile]
+	quads  []byte // for 2:4 kernels: [B's, x][tile][k/4][tokens of the tile][4]
+	size   int    // bytes of a full tile in either
 }
+
+// linearScratch is one worker's.
+type linearScratch struct {
+	x     []float32 // [padRows, in]: normalized
+	u     []float32 // [chunkTiles·padRows, unit]: a core's output
+	y     []float32 // [padRows, columns]: what dst cannot take in whole tiles
+	panel []byte    // [unit][tokens]: u for A's kernels
+	line  []byte    // [columns]: a row on its way into quads
+}
+
+type stage uint8
+
+const (
+	packX stage = iota
+	applyB
+	multiply
+)
+
+// span is tasks alike: each does per of the units of one B or section, for
+// chunk of the token tiles.
+type span struct {
+	of         int // which B or section
+	units, per int
+	chunk      int
+}
+
+func (s *span) tasks(tiles int) int { return ceil(s.units, s.per) * ceil(tiles, s.chunk) }
 
 func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 	j := &p.linear
-	j.g, j.x, j.dst = g.(*group), x.(*buf), dst.(*buf)
-	j.swiglu, j.residual, j.eps, j.norm = f.SwiGLU, f.Residual, f.Norm.Eps, nil
-	if f.Norm.Weight != nil {
-		j.norm = f.Norm.Weight.(*buf)
+	j.g, j.dst, j.residual = g.(*group), dst.(*buf), f.Residual
+	in := j.in.set(x, f)
+	if in != j.g.in || j.dst.cols != j.g.out || j.in.x.rows != j.dst.rows {
+		want(false, j.g.name, "[%d, %d] by [%d, %d] into [%d, %d]", j.in.x.rows, in, j.g.in, j.g.out, j.dst.rows, j.dst.cols)
 	}
-	in := j.x.cols
-	if j.swiglu {
-		in /= 2
-	}
-	if in != j.g.in || j.dst.cols != j.g.out || j.x.rows != j.dst.rows {
-		want(false, j.g.name, "[%d, %d] by [%d, %d] into [%d, %d]", j.x.rows, in, j.g.in, j.g.out, j.dst.rows, j.dst.cols)
-	}
-	if j.x.rows == 0 {
+	if j.dst.rows == 0 {
 		return
 	}
-	j.plan = p.c.plan(j.x.rows)
-	j.types = p.c.denseTypes(j.g.bits)
-	j.panelSize = j.plan.big * in * j.types.activationSize()
-	if need := j.plan.tiles() * j.panelSize; need > len(j.panels) {
-		j.panels = make([]byte, need)
-	}
-	for w := range j.scratch {
-		if need := padRows * in; need > len(j.scratch[w]) {
-			j.scratch[w] = make([]float32, need)
+	j.plan, j.types = p.c.plan(j.dst.rows), p.c.denseTypes(j.g.bits)
+	j.prepare()
+	for j.stage = packX; j.stage <= multiply; j.stage++ {
+		j.divide()
+		tasks := 0
+		for i := range j.spans {
+			tasks += j.spans[i].tasks(j.plan.tiles())
+		}
+		if tasks > 0 {
+			p.run(j, tasks)
 		}
 	}
-	j.packing = true
-	p.run(j, j.plan.tiles())
-	j.packing = false
-	// Enough tasks that a late worker costs little; whole groups of four tiles.
-	tiles := j.g.tiles()
-	j.chunk = max(4, roundUp(tiles/(8*p.c.pool.workers), 4))
-	p.run(j, (tiles+j.chunk-1)/j.chunk)
+}
+
+// divide makes the tasks of the stage.
+func (j *linearJob) divide() {
+	j.spans = j.spans[:0]
+	tiles, workers := j.plan.tiles(), j.c.pool.workers
+	switch j.stage {
+	case packX:
+		j.spans = append(j.spans, span{units: 1, per: 1, chunk: 1})
+	case applyB:
+		for i, b := range j.g.bs {
+			s := span{of: i, units: b.rows / b.block, per: blocksPerTask(b.block)}
+			// Where blocks are few, tokens are divided too.
+			s.chunk = max(1, tiles*ceil(s.units, s.per)/(4*workers))
+			j.spans = append(j.spans, s)
+		}
+	case multiply:
+		// Enough tasks that a late worker costs little; whole groups of four tiles.
+		chunk := max(4, roundUp(ceil(j.g.out, tileRows)/(8*workers), 4))
+		for i := range j.g.sections {
+			s := &j.g.sections[i]
+			j.spans = append(j.spans, span{of: i, units: s.units(), per: max(1, chunk*tileRows/s.unit()), chunk: tiles})
+		}
+	}
+}
+
+// prepare makes room.
+func (j *linearJob) prepare() {
+	in, tiles := j.g.in, j.plan.tiles()
+	j.size = j.plan.big * in * j.types.activationSize()
+	sets, line := len(j.g.bs), 0
+	if j.g.quads {
+		sets, line = sets+1, in
+	}
+	unit, columns := 0, tileRows
+	for i := range j.g.sections {
+		if s := &j.g.sections[i]; s.a != nil {
+			unit = max(unit, s.unit())
+		}
+	}
+	if unit > 0 {
+		columns += unit
+	}
+	for _, b := range j.g.bs {
+		n := blocksPerTask(b.block) * b.block
+		columns, line = max(columns, n+tileRows), max(line, n)
+	}
+	if j.g.panels {
+		grow(&j.panels, tiles*j.size)
+	}
+	grow(&j.quads, sets*tiles*j.size)
+	for w := range j.scratch {
+		s := &j.scratch[w]
+		if !j.in.plain() {
+			grow(&s.x, padRows*in)
+		}
+		grow(&s.u, chunkTiles*padRows*unit)
+		grow(&s.y, padRows*columns)
+		grow(&s.panel, padRows*unit*4)
+		grow(&s.line, line*4)
+	}
+}
+
+func grow[T any](s *[]T, n int) {
+	if n > len(*s) {
+		*s = make([]T, n)
+	}
 }
 
 func (j *linearJob) run(worker, task int) {
-	if j.packing {
-		j.pack(j.scratch[worker], task)
-		return
+	tiles := j.plan.tiles()
+	i := 0
+	for ; task >= j.spans[i].tasks(tiles); i++ {
+		task -= j.spans[i].tasks(tiles)
 	}
-	first := task * j.chunk
-	end := min(first+j.chunk, j.g.tiles())
-	if j.g.bias != nil {
-		j.addBias(first*tileRows, end*tileRows)
-	}
-	add := j.residual || j.g.bias != nil
-	step := j.c.rowTiles(j.plan.big)
-	if j.plan.full == 0 {
-		step = j.c.rowTiles(j.plan.last)
-	}
-	for t := first; t < end; t += step {
-		j.multiply(t, min(step, end-t), add)
+	s := &j.spans[i]
+	chunks := ceil(tiles, s.chunk)
+	first, lo := task/chunks*s.per, task%chunks*s.chunk
+	end, hi := min(first+s.per, s.units), min(lo+s.chunk, tiles)
+	switch j.stage {
+	case packX:
+		j.pack(&j.scratch[worker], lo)
+	case applyB:
+		j.blocksOfB(&j.scratch[worker], s.of, first, end, lo, hi)
+	case multiply:
+		j.units(&j.scratch[worker], &j.g.sections[s.of], first, end)
 	}
 }
 
-// multiply runs row tiles t … t+n-1 over all token tiles, so that the weights
-// are read from memory once.
-func (j *linearJob) multiply(t, n int, add bool) {
-	for i := range j.plan.tiles() {
-		first, _, mr := j.plan.tile(i)
-		x := unsafe.Pointer(&j.panels[i*j.panelSize])
-		for r := 0; r < n; {
-			rows := 1
-			if most := j.c.rowTiles(mr); n-r >= most {
-				rows = most
-			}
-			y := &j.dst.data[first*j.dst.ld+(t+r)*tileRows]
-			j.c.dense(j.types, rows, mr, j.g.tile(t+r), j.g.stride, x, j.g.steps(), y, j.dst.ld, add)
-			r += rows
+// panel is a token tile of x for dense kernels.
+func (j *linearJob) panel(tile int) []byte { return j.panels[tile*j.size:] }
+
+// quad is a token tile for 2:4 kernels of what B number b gives, -1 of x.
+func (j *linearJob) quad(b, tile int) []byte {
+	if b < 0 {
+		b = len(j.g.bs)
+	}
+	return j.quads[(b*j.plan.tiles()+tile)*j.size:]
+}
+
+// pack packs one token tile of x.
+func (j *linearJob) pack(s *linearScratch, tile int) {
+	first, rows, mr := j.plan.tile(tile)
+	src, ld := j.in.rows(s.x, first, rows)
+	if j.g.panels {
+		j.c.panel(j.types, j.panel(tile), src, ld, rows, j.g.in, mr)
+	}
+	if j.g.quads {
+		j.c.quads(j.types, j.quad(-1, tile), src, ld, rows, j.g.in, mr, s.line)
+	}
+}
+
+// units computes units first … end-1 of a section for all tokens.
+func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
+	unit := sec.unit()
+	if j.g.bias != nil {
+		j.addBias(sec.first+first*unit, sec.first+min(end*unit, sec.w.rows))
+	}
+	if sec.a != nil {
+		for u := first; u < end; u++ {
+			j.unitOfA(s, sec, u*unit, min(unit, sec.w.rows-u*unit))
+		}
+		return
+	}
+	// Columns of a last, partial tile are there only where dst ends with them.
+	whole := sec.w.rows / tileRows
+	if sec.first%tileRows == 0 && sec.first+sec.w.rows == j.g.out {
+		whole = end
+	}
+	step := j.rowTiles()
+	for t := first; t < min(end, whole); t += step {
+		n := min(step, min(end, whole)-t)
+		for i := range j.plan.tiles() {
+			row, _, mr := j.plan.tile(i)
+			j.product(sec.w, t, n, mr, j.input(sec, i), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+		}
+	}
+	for t := max(first, whole); t < end; t++ {
+		for i := range j.plan.tiles() {
+			row, rows, mr := j.plan.tile(i)
+			j.product(sec.w, t, 1, mr, j.input(sec, i), s.y, tileRows, false)
+			j.emit(s.y, tileRows, row, rows, sec.first+t*tileRows, sec.w.rows-t*tileRows)
 		}
 	}
 }
 
-// addBias puts the bias where the products will be added: columns from … to.
+// adds says whether products are added to what is in dst.
+func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
+
+// rowTiles is how many row tiles go over all token tiles together, so that the
+// weights are read from memory once.
+func (j *linearJob) rowTiles() int {
+	if j.plan.full == 0 {
+		return j.c.rowTiles(j.plan.last)
+	}
+	return j.c.rowTiles(j.plan.big)
+}
+
+// input is a token tile of what a section's kernels read.
+func (j *linearJob) input(sec *section, tile int) []byte {
+	if sec.w.sparse {
+		return j.quad(sec.b, tile)
+	}
+	return j.panel(tile)
+}
+
+// product multiplies row tiles t … t+n-1 of m by one token tile.
+func (j *linearJob) product(m *packed, t, n, mr int, x []byte, y []float32, ldy int, add bool) {
+	most := j.c.rowTiles(mr)
+	for r := 0; r < n; {
+		rows := 1
+		if n-r >= most {
+			rows = most
+		}
+		w, from, to := m.tile(t+r), unsafe.Pointer(unsafe.SliceData(x)), &y[r*tileRows]
+		if m.sparse {
+			j.c.sparse(j.types, rows, mr, w, m.stride(), from, m.steps(), to, ldy, add)
+		} else {
+			j.c.dense(j.types, rows, mr, w, m.stride(), from, m.steps(), to, ldy, add)
+		}
+		r += rows
+	}
+}
+
+// emit puts columns of y [rows, ld] into dst.
+func (j *linearJob) emit(y []float32, ld, row, rows, column, columns int) {
+	for r := range rows {
+		to := j.dst.data[(row+r)*j.dst.ld+column:][:columns]
+		if j.adds() {
+			j.c.add(to, y[r*ld:][:columns])
+		} else {
+			copy(to, y[r*ld:])
+		}
+	}
+}
+
+// addBias puts the bias where the products will be added: columns from … to-1.
 func (j *linearJob) addBias(from, to int) {
 	for r := range j.dst.rows {
 		row := j.dst.data[r*j.dst.ld:][from:to]
@@ -149,28 +316,4 @@ func (j *linearJob) addBias(from, to int) {
 			copy(row, j.g.bias[from:to])
 		}
 	}
-}
-
-// pack makes the panel of one token tile.
-func (j *linearJob) pack(scratch []float32, tile int) {
-	first, rows, mr := j.plan.tile(tile)
-	src, ld, in := j.x.data[first*j.x.ld:], j.x.ld, j.g.in
-	if j.norm != nil || j.swiglu {
-		for r := range rows {
-			x, out := src[r*ld:], scratch[r*in:][:in]
-			if j.swiglu {
-				j.c.swiGLU(out, x[:in], x[in:2*in])
-			} else {
-				j.c.rmsNorm(out, x[:in], j.norm.data, j.eps)
-			}
-		}
-		src, ld = scratch, in
-	}
-	j.c.panel(j.types, j.panels[tile*j.panelSize:], src, ld, rows, in, mr)
-}
-
-// rmsNorm sets dst to x/√(mean x² + eps)·w.
-func (c *CPU) rmsNorm(dst, x, w []float32, eps float32) {
-	mean := c.sumSquares(x) / float32(len(x))
-	c.scaleMul(dst, x, w, float32(1/math.Sqrt(float64(mean+eps))))
 }

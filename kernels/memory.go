@@ -61,7 +61,9 @@ func (a *arena) close() error {
 	return first
 }
 
-func roundUp(n, to int) int { return (n + to - 1) / to * to }
+func ceil(n, by int) int { return (n + by - 1) / by }
+
+func roundUp(n, to int) int { return ceil(n, to) * to }
 
 func asF32(b []byte) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
@@ -73,4 +75,8 @@ func asU16(b []byte) []uint16 {
 
 func asU32(b []byte) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+func asU64(b []byte) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8)
 }

@@ -4,85 +4,98 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"unsafe"
 
 	"armor/kernels/ref"
+	"armor/kernels/sparse24"
 
 	"github.com/x448/float16"
 )
 
 const tileRows = ref.TileRows
 
-// bits is the width that a part asks for.
-func (p *Part) bits() int {
-	if p.Quant.Bits != 0 {
-		return p.Quant.Bits
-	}
-	return 8 * p.Type.Size()
+// packed is a matrix in tiles of 16 rows, see package ref for the layouts.
+type packed struct {
+	rows, in int
+	bits     int    // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
+	sparse   bool   // 2:4
+	block    int    // rows that begin on a tile of their own: A's and B's blocks, or all
+	w        []byte // [tiles, stride]
 }
 
-// check says whether a part can stand in a group that reads in inputs.
-func (p *Part) check(in, bits int) error {
-	q := p.Quant
+// blockTiles is the tiles of a block.
+func (m *packed) blockTiles() int { return roundUp(m.block, tileRows) / tileRows }
+
+func (m *packed) tiles() int {
+	if m.rows == 0 {
+		return 0
+	}
+	return m.rows / m.block * m.blockTiles()
+}
+
+// stride is the bytes of a tile.
+func (m *packed) stride() int {
 	switch {
-	case p.W.Cols() != in:
-		return fmt.Errorf("%s: got %d inputs, want the %d of its group", p.Name, p.W.Cols(), in)
-	case p.bits() != bits:
-		return fmt.Errorf("%s: got weights of %d bits, want the %d of its group", p.Name, p.bits(), bits)
-	case p.Bias != nil && len(p.Bias) != p.W.Rows():
-		return fmt.Errorf("%s: got %d biases, want %d", p.Name, len(p.Bias), p.W.Rows())
-	case in%2 != 0:
-		return fmt.Errorf("%s: got %d inputs, want an even number", p.Name, in)
-	case q != Quant{} && (q.Bits != 8 && q.Bits != 4 || q.Group != ref.QuantGroup):
-		return fmt.Errorf("%s: got %d bits in groups of %d, want 8 or 4 in groups of %d", p.Name, q.Bits, q.Group, ref.QuantGroup)
-	case q != Quant{} && in%q.Group != 0:
-		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for quantized weights", p.Name, in, q.Group)
+	case m.sparse:
+		positions, values := ref.SparseTile(m.bits, m.in)
+		return positions + values
+	case m.bits <= 8:
+		scales, codes := ref.QuantTile(m.bits, m.in)
+		return scales + codes
+	default:
+		return tileRows * m.in * m.bits / 8
 	}
-	return nil
 }
 
-// NewGroup implements Backend.
-func (c *CPU) NewGroup(parts ...Part) (Group, error) {
-	g := &group{name: parts[0].Name, in: parts[0].W.Cols(), bits: parts[0].bits()}
-	biased := false
-	for i := range parts {
-		if err := parts[i].check(g.in, g.bits); err != nil {
-			return nil, err
-		}
-		biased = biased || parts[i].Bias != nil
-		g.out += parts[i].W.Rows()
+// steps is what a kernel counts as k: inputs, pairs or groups of them.
+func (m *packed) steps() int {
+	switch {
+	case m.sparse:
+		return m.in / sparse24.Group
+	case m.bits == 32:
+		return m.in
+	case m.bits == 16:
+		return m.in / 2
+	default:
+		return m.in / ref.QuantGroup
 	}
-	g.stride = tileRows * g.in * g.bits / 8
-	if g.bits <= 8 {
-		scales, codes := ref.QuantTile(g.bits, g.in)
-		g.stride = scales + codes
-	}
-	var err error
-	if g.w, err = c.memory.alloc(g.tiles() * g.stride); err != nil {
-		return nil, err
-	}
-	if biased {
-		g.bias = make([]float32, g.tiles()*tileRows)
-	}
-	first := 0
-	for i := range parts {
-		if parts[i].Bias != nil {
-			copy(g.bias[first:], parts[i].Bias)
-		}
-		if err := c.packPart(g, &parts[i], first); err != nil {
-			return nil, err
-		}
-		first += parts[i].W.Rows()
-	}
-	return g, nil
 }
 
-// packPart packs a part in pieces, so that little of its source is in memory.
-func (c *CPU) packPart(g *group, p *Part, first int) error {
+func (m *packed) tile(i int) unsafe.Pointer { return unsafe.Pointer(&m.w[i*m.stride()]) }
+
+func (m *packed) tileBytes(i int) []byte {
+	stride := m.stride()
+	return m.w[i*stride : (i+1)*stride]
+}
+
+// at is where a row lies.
+func (m *packed) at(row int) (tile, lane int) {
+	r := row % m.block
+	return row/m.block*m.blockTiles() + r/tileRows, r % tileRows
+}
+
+func (s *source) rows() int {
+	if s.core != nil {
+		return s.core.Rows()
+	}
+	return s.w.Rows()
+}
+
+func (s *source) release(row, n int) {
+	if s.core != nil {
+		s.core.Release(row, n)
+	} else {
+		s.w.Release(row, n)
+	}
+}
+
+// pack packs a source in pieces, so that little of it is in memory.
+func (c *CPU) pack(s *source) error {
 	const piece = 16 << 20
-	tasks := max(1, piece/(4*packRows*g.in))
-	for row := 0; row < p.W.Rows(); row += tasks * packRows {
-		n := min(tasks*packRows, p.W.Rows()-row)
-		j := &packJob{c: c, g: g, part: p, first: first, row: row, end: row + n}
+	tasks := max(1, piece/(4*packRows*s.to.in))
+	for row := 0; row < s.rows(); row += tasks * packRows {
+		n := min(tasks*packRows, s.rows()-row)
+		j := &packJob{c: c, source: s, row: row, end: row + n}
 		c.pool.run(j, (n+packRows-1)/packRows)
 		if err := c.pool.err(); err != nil {
 			return err
@@ -90,20 +103,18 @@ func (c *CPU) packPart(g *group, p *Part, first int) error {
 		if j.err != nil {
 			return j.err
 		}
-		p.W.Release(row, n)
+		s.release(row, n)
 	}
 	return nil
 }
 
-// packJob packs the rows row … end-1 of one part; a task is packRows of them.
-// Tasks and parts may share a tile, but never the same bytes of it.
+// packJob packs the rows row … end-1 of a source; a task is packRows of them.
+// Tasks and sources may share a tile, but never the same bytes of it.
 type packJob struct {
-	c     *CPU
-	g     *group
-	part  *Part
-	first int // row of the group where the part begins
-	row   int
-	end   int
+	c *CPU
+	*source
+	row int
+	end int
 
 	mu  sync.Mutex
 	err error
@@ -121,58 +132,85 @@ func (j *packJob) run(_, task int) {
 }
 
 func (j *packJob) pack(row, n int) error {
-	g, p := j.g, j.part
-	if g.bits <= 8 {
+	m := j.to
+	switch {
+	case m.sparse:
+		return j.packCore(row, n)
+	case m.bits <= 8:
 		return j.packCodes(row, n)
 	}
-	rows := make([]float32, n*g.in)
-	if err := p.W.ReadRows(rows, row, n); err != nil {
+	rows := make([]float32, n*m.in)
+	if err := j.w.ReadRows(rows, row, n); err != nil {
 		return err
 	}
 	for r := 0; r < n; {
-		src := rows[r*g.in:]
-		if at := j.first + row + r; at%tileRows == 0 && n-r >= tileRows {
-			j.c.packTile(g, at/tileRows, src)
+		src := rows[r*m.in:]
+		at := j.first + row + r
+		if tile, lane := m.at(at); lane == 0 && n-r >= tileRows && at%m.block+tileRows <= m.block {
+			j.c.packTile(m.bits, m.tileBytes(tile), src, tileRows, m.in)
 			r += tileRows
 		} else {
-			g.pack(at, src[:g.in])
+			m.pack(tile, lane, src[:m.in])
 			r++
 		}
 	}
 	return nil
 }
 
-// packTile packs 16 rows: a weight tile is laid out as a panel of 16 tokens.
-func (c *CPU) packTile(g *group, tile int, rows []float32) {
+// packCore packs whole tiles: a core begins with its section, and a task with a
+// tile.
+func (j *packJob) packCore(row, n int) error {
+	m := j.to
+	kept, groups := m.in/2, m.in/sparse24.Group
+	values, masks := make([]float32, n*kept), make([]uint8, n*groups)
+	if err := j.core.ReadCore(values, masks, row, n); err != nil {
+		return err
+	}
+	if bad := sparse24.CheckMasks(masks); bad >= 0 {
+		return fmt.Errorf("%s: row %d, group %d: got mask %d, want 0 to %d", j.name, row+bad/groups, bad%groups, masks[bad], sparse24.Masks-1)
+	}
+	sparse24.ToPositions(masks, masks)
+	for r := 0; r < n; r += tileRows {
+		tile, rows := m.tileBytes((row+r)/tileRows), min(tileRows, n-r)
+		positions, _ := ref.SparseTile(m.bits, m.in)
+		ref.PackPositions(asU64(tile)[:groups], masks[r*groups:], rows)
+		j.c.packTile(m.bits, tile[positions:], values[r*kept:], rows, kept)
+	}
+	return nil
+}
+
+// packTile packs n ≤ 16 rows [n, in]: a weight tile is laid out as a panel of 16
+// tokens.
+func (c *CPU) packTile(bits int, tile []byte, rows []float32, n, in int) {
 	types := f32f32
-	if g.bits == 16 {
+	if bits == 16 {
 		types = bf16bf16
 	}
-	c.panel(types, g.tileBytes(tile), rows, g.in, tileRows, g.in, tileRows)
+	c.panel(types, tile, rows, in, n, in, tileRows)
 }
 
 // packCodes takes the codes of a source that has them, and else rounds.
 func (j *packJob) packCodes(row, n int) error {
-	g, p := j.g, j.part
-	codes, scales := make([]int8, n*g.in), make([]uint16, n*g.in/ref.QuantGroup)
-	if coded, ok := p.W.(Coded); ok && coded.Fits(p.Quant) {
+	m := j.to
+	codes, scales := make([]int8, n*m.in), make([]uint16, n*m.in/ref.QuantGroup)
+	if coded, ok := j.w.(Coded); ok && coded.Fits(j.quant) {
 		if err := coded.ReadCodes(codes, scales, row, n); err != nil {
 			return err
 		}
 	} else {
-		rows := make([]float32, n*g.in)
-		if err := p.W.ReadRows(rows, row, n); err != nil {
+		rows := make([]float32, n*m.in)
+		if err := j.w.ReadRows(rows, row, n); err != nil {
 			return err
 		}
 		for i := range scales {
-			if !quantize(codes[i*ref.QuantGroup:], &scales[i], rows[i*ref.QuantGroup:][:ref.QuantGroup], g.bits) {
-				return fmt.Errorf("%s: row %d holds values that cannot be quantized", p.Name, row+i*ref.QuantGroup/g.in)
+			if !quantize(codes[i*ref.QuantGroup:], &scales[i], rows[i*ref.QuantGroup:][:ref.QuantGroup], m.bits) {
+				return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*ref.QuantGroup/m.in)
 			}
 		}
 	}
 	for r := range n {
-		tile, lane := (j.first+row+r)/tileRows, (j.first+row+r)%tileRows
-		ref.PackQuant(g.tileBytes(tile), g.bits, lane, codes[r*g.in:(r+1)*g.in], scales[r*g.in/ref.QuantGroup:(r+1)*g.in/ref.QuantGroup])
+		tile, lane := m.at(j.first + row + r)
+		ref.PackQuant(m.tileBytes(tile), m.bits, lane, codes[r*m.in:(r+1)*m.in], scales[r*m.in/ref.QuantGroup:(r+1)*m.in/ref.QuantGroup])
 	}
 	return nil
 }
@@ -203,12 +241,10 @@ func quantize(codes []int8, scale *uint16, x []float32, bits int) bool {
 	return true
 }
 
-func (g *group) tileBytes(i int) []byte { return g.w[i*g.stride : (i+1)*g.stride] }
-
 // pack puts one row of floats into its lane.
-func (g *group) pack(row int, src []float32) {
-	mem, lane := g.tileBytes(row/tileRows), row%tileRows
-	if g.bits == 32 {
+func (m *packed) pack(tile, lane int, src []float32) {
+	mem := m.tileBytes(tile)
+	if m.bits == 32 {
 		dst := asF32(mem)[lane:]
 		for i, v := range src {
 			dst[i*tileRows] = v
@@ -222,9 +258,10 @@ func (g *group) pack(row int, src []float32) {
 }
 
 // unpack reads one row back.
-func (g *group) unpack(dst []float32, row int) {
-	mem, lane := g.tileBytes(row/tileRows), row%tileRows
-	switch g.bits {
+func (m *packed) unpack(dst []float32, row int) {
+	tile, lane := m.at(row)
+	mem := m.tileBytes(tile)
+	switch m.bits {
 	case 32:
 		src := asF32(mem)[lane:]
 		for i := range dst {
@@ -238,6 +275,6 @@ func (g *group) unpack(dst []float32, row int) {
 			dst[i+1] = math.Float32frombits(pair & 0xffff0000)
 		}
 	default:
-		ref.UnpackQuant(dst, mem, g.bits, lane)
+		ref.UnpackQuant(dst, mem, m.bits, lane)
 	}
 }

@@ -8,6 +8,7 @@ type pass struct {
 	c      *CPU
 	err    error
 	linear linearJob
+	input  inputJob
 	rope   ropeJob
 	attend attendJob
 	embed  embedJob
@@ -17,7 +18,8 @@ type pass struct {
 func (c *CPU) NewPass() (Pass, error) {
 	p := &pass{c: c}
 	p.linear.c, p.rope.c, p.attend.c = c, c, c
-	p.linear.scratch = make([][]float32, c.pool.workers)
+	p.linear.in.c, p.input.in.c = c, c
+	p.linear.scratch = make([]linearScratch, c.pool.workers)
 	p.rope.scratch = make([][]float32, c.pool.workers)
 	p.attend.scratch = make([]attendScratch, c.pool.workers)
 	return p, nil
@@ -48,7 +50,7 @@ func want(ok bool, op, format string, args ...any) {
 // embedJob copies table rows; a task is embedRows of them.
 type embedJob struct {
 	dst    *buf
-	table  *group
+	table  *packed
 	tokens []int32
 }
 
@@ -56,13 +58,18 @@ const embedRows = 16
 
 func (p *pass) Embed(dst Buf, table Group, tokens []int32) {
 	j := &p.embed
-	j.dst, j.table, j.tokens = dst.(*buf), table.(*group), tokens
+	t, err := table.(*group).table()
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	j.dst, j.table, j.tokens = dst.(*buf), t, tokens
 	if j.dst.cols != j.table.in || j.dst.rows != len(tokens) {
 		want(false, "Embed", "%d tokens of %d into [%d, %d]", len(tokens), j.table.in, j.dst.rows, j.dst.cols)
 	}
 	for _, id := range tokens {
-		if id < 0 || int(id) >= j.table.out {
-			p.fail(fmt.Errorf("token %d is not in the vocabulary of %d", id, j.table.out))
+		if id < 0 || int(id) >= j.table.rows {
+			p.fail(fmt.Errorf("token %d is not in the vocabulary of %d", id, j.table.rows))
 			return
 		}
 	}

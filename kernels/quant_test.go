@@ -89,7 +89,7 @@ func TestQuantize(t *testing.T) {
 		}
 		got := make([]float32, 64)
 		for r := range 20 {
-			g.(*group).unpack(got, r)
+			g.(*group).sections[0].w.unpack(got, r)
 			kerneltest.Equal(t, "coded row", got, m.data[r*64:][:64])
 		}
 		w := &plain{20, 64, kerneltest.Normal(kerneltest.Rand(6), 20*64)}
@@ -101,7 +101,7 @@ func TestQuantize(t *testing.T) {
 		}
 		limit := float64(int(1)<<(q.Bits-1) - 1)
 		for r := range 20 {
-			g.(*group).unpack(got, r)
+			g.(*group).sections[0].w.unpack(got, r)
 			for i, v := range got {
 				group := w.data[r*64+i/32*32:][:32]
 				most := 0.0

@@ -54,13 +54,7 @@ func (k *kernel) emit() {
 			k.p("VPBROADCASTD X15, Y15")
 		}
 	}
-	for i := range k.tokens * k.parts() {
-		if k.vec == "Z" {
-			k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
-		} else {
-			k.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
-		}
-	}
+	k.clear()
 	k.p("TESTQ CX, CX")
 	k.p("JZ done")
 	if k.bits < 16 { // scales first, 32 bytes a group, padded to a cache line
@@ -85,6 +79,17 @@ func (k *kernel) emit() {
 	k.store()
 	k.p("VZEROUPPER")
 	k.p("RET")
+}
+
+// clear zeroes the accumulators.
+func (k *kernel) clear() {
+	for i := range k.tokens * k.parts() {
+		if k.vec == "Z" {
+			k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		} else {
+			k.p("VPXOR Y%d, Y%d, Y%d", i, i, i)
+		}
+	}
 }
 
 // weights is the address of a part: tiles lie wstride apart, the registers of

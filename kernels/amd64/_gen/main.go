@@ -1,4 +1,4 @@
-// Command gen writes the dense tile kernels of package amd64: one file for each
+// Command gen writes the tile kernels of package amd64, dense and 2:4: one file for each
 // instruction set and pair of types, one function for each tile shape.
 // Run it in this folder: go run . ..
 package main
@@ -47,18 +47,24 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: gen FOLDER")
 	}
+	emit("dense", families, (*family).assembly)
+	emit("sparse", sparseFamilies, (*family).sparseAssembly)
+}
+
+// emit writes the families of one kind, their stubs and their table.
+func emit(kind string, families []family, assembly func(*family) []byte) {
 	var stubs bytes.Buffer
 	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
 	for _, f := range families {
-		write(f.file+".s", f.assembly())
+		write(f.file+".s", assembly(&f))
 		f.choose(&stubs)
 		for _, s := range f.shapes {
 			fmt.Fprintf(&stubs, "\n// %s computes %d × 16 rows of %d tokens; layouts: package ref. Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n",
 				f.fn(s), s.tiles, s.tokens, f.guard, f.fn(s), params)
 		}
 	}
-	write("dense_amd64.go", stubs.Bytes())
-	write("dense_table_amd64_test.go", table())
+	write(kind+"_amd64.go", stubs.Bytes())
+	write(kind+"_table_amd64_test.go", table(kind, families))
 }
 
 // choose writes the function that picks a family's kernel by its shape.
@@ -72,9 +78,9 @@ func (f *family) choose(b *bytes.Buffer) {
 }
 
 // table lists all kernels for the tests.
-func table() []byte {
+func table(kind string, families []family) []byte {
 	var b bytes.Buffer
-	fmt.Fprint(&b, header, "package amd64\n\nvar denseKernels = []denseKernel{\n")
+	fmt.Fprintf(&b, "%spackage amd64\n\nvar %sKernels = []denseKernel{\n", header, kind)
 	for _, f := range families {
 		for _, s := range f.shapes {
 			fmt.Fprintf(&b, "\t{%q, %q, %d, %v, %d, %d, %s},\n", f.fn(s), f.isa, f.bits, f.pairs, s.tiles, s.tokens, f.fn(s))

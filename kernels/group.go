@@ -1,0 +1,289 @@
+package kernels
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"armor/kernels/ref"
+	"armor/kernels/sparse24"
+)
+
+// group is a Group of the CPU.
+type group struct {
+	name     string
+	in, out  int
+	bits     int       // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
+	sections []section // in the order of their columns
+	bs       []*packed // the B's of the sections, each once
+	bias     []float32 // [out] or nil
+	mem      []byte    // all weights
+	panels   bool      // dense kernels read x
+	quads    bool      // 2:4 kernels read x
+}
+
+// section is neighbouring columns of a group's output: the rows of dense parts
+// stacked, or one ARMOR part.
+type section struct {
+	first int     // column of the group
+	w     *packed // W or Core, [columns, in]
+	a     *packed // or nil
+	b     int     // which of the group's B's is before it, or -1
+}
+
+func (g *group) Name() string { return g.name }
+func (g *group) In() int      { return g.in }
+func (g *group) Out() int     { return g.out }
+func (g *group) Bytes() int64 { return int64(len(g.mem)) + int64(4*len(g.bias)) }
+
+// unit is the rows of a section that are computed together: a tile, or as many
+// as are whole tiles of the core and whole blocks of A.
+func (s *section) unit() int {
+	if s.a == nil {
+		return tileRows
+	}
+	unit := s.a.block
+	for unit%tileRows != 0 {
+		unit += s.a.block
+	}
+	return unit
+}
+
+func (s *section) units() int { return roundUp(s.w.rows, s.unit()) / s.unit() }
+
+// table is what an embedding reads its rows from.
+func (g *group) table() (*packed, error) {
+	if len(g.sections) > 1 || g.sections[0].w.sparse {
+		return nil, fmt.Errorf("%s: an ARMOR layer cannot be an embedding", g.name)
+	}
+	return g.sections[0].w, nil
+}
+
+// kind says in words what a group is made of.
+func (g *group) kind() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d inputs of %d bits", g.in, g.bits)
+	for _, s := range g.sections {
+		kind := "dense"
+		if s.w.sparse {
+			kind = "2:4"
+		}
+		fmt.Fprintf(&b, ", %d %s rows", s.w.rows, kind)
+		if s.a != nil {
+			fmt.Fprintf(&b, ", A of %d", s.a.block)
+		}
+		if s.b >= 0 {
+			fmt.Fprintf(&b, ", B %d of %d", s.b, g.bs[s.b].block)
+		}
+	}
+	if g.bias != nil {
+		b.WriteString(", biased")
+	}
+	return b.String()
+}
+
+func (p *Part) rows() int {
+	if p.Core != nil {
+		return p.Core.Rows()
+	}
+	return p.W.Rows()
+}
+
+func (p *Part) cols() int {
+	if p.Core != nil {
+		return p.Core.Cols()
+	}
+	return p.W.Cols()
+}
+
+// bits is the width that a part asks for.
+func (p *Part) bits() int {
+	if p.Quant.Bits != 0 {
+		return p.Quant.Bits
+	}
+	return 8 * p.Type.Size()
+}
+
+// check says whether a part can stand in a group that reads in inputs.
+func (p *Part) check(in, bits int) error {
+	q := p.Quant
+	switch {
+	case p.cols() != in:
+		return fmt.Errorf("%s: got %d inputs, want the %d of its group", p.Name, p.cols(), in)
+	case p.bits() != bits:
+		return fmt.Errorf("%s: got weights of %d bits, want the %d of its group", p.Name, p.bits(), bits)
+	case p.Bias != nil && len(p.Bias) != p.rows():
+		return fmt.Errorf("%s: got %d biases, want %d", p.Name, len(p.Bias), p.rows())
+	case in%2 != 0:
+		return fmt.Errorf("%s: got %d inputs, want an even number", p.Name, in)
+	case q != Quant{} && (q.Bits != 8 && q.Bits != 4 || q.Group != ref.QuantGroup):
+		return fmt.Errorf("%s: got %d bits in groups of %d, want 8 or 4 in groups of %d", p.Name, q.Bits, q.Group, ref.QuantGroup)
+	case q != Quant{} && in%q.Group != 0:
+		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for quantized weights", p.Name, in, q.Group)
+	case p.Core == nil && (p.A != nil || p.B != nil):
+		return fmt.Errorf("%s: got A or B, want none beside dense weights", p.Name)
+	case p.Core == nil:
+		return nil
+	case q != Quant{}:
+		return fmt.Errorf("%s: got %d bits, want f32 or bf16 for a 2:4 core", p.Name, q.Bits)
+	case in%sparse24.Group != 0:
+		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for a 2:4 core", p.Name, in, sparse24.Group)
+	}
+	if err := checkBlocks(p.Name+": A", p.A, p.rows()); err != nil {
+		return err
+	}
+	return checkBlocks(p.Name+": B", p.B, in)
+}
+
+func checkBlocks(name string, m Matrix, rows int) error {
+	switch {
+	case m == nil:
+		return nil
+	case m.Rows() != rows:
+		return fmt.Errorf("%s: got blocks for %d rows, want %d", name, m.Rows(), rows)
+	case m.Cols() <= 0 || m.Cols()%sparse24.Group != 0:
+		return fmt.Errorf("%s: got blocks of %d, want a multiple of %d", name, m.Cols(), sparse24.Group)
+	case rows%m.Cols() != 0:
+		return fmt.Errorf("%s: got blocks of %d, want a divisor of %d rows", name, m.Cols(), rows)
+	}
+	return nil
+}
+
+// source is what one packed matrix, or a piece of it, is read from.
+type source struct {
+	name  string
+	to    *packed
+	first int // row of to
+	w     Matrix
+	core  Sparse
+	quant Quant
+}
+
+// newGroup lays out a group and lists its sources. It has no memory yet.
+func newGroup(parts []Part) (*group, []source, error) {
+	for i := range parts {
+		if (parts[i].W == nil) == (parts[i].Core == nil) {
+			return nil, nil, fmt.Errorf("%s: got dense weights and a 2:4 core or neither, want one of them", parts[i].Name)
+		}
+	}
+	g := &group{name: parts[0].Name, in: parts[0].cols(), bits: parts[0].bits()}
+	var sources []source
+	var shared []Matrix // what g.bs are read from
+	for i := range parts {
+		p := &parts[i]
+		if err := p.check(g.in, g.bits); err != nil {
+			return nil, nil, err
+		}
+		last := len(g.sections) - 1
+		if p.Core != nil || last < 0 || g.sections[last].w.sparse {
+			g.sections = append(g.sections, section{first: g.out, w: &packed{in: g.in, bits: g.bits, sparse: p.Core != nil}, b: -1})
+			last++
+		}
+		s := &g.sections[last]
+		sources = append(sources, source{p.Name, s.w, s.w.rows, p.W, p.Core, p.Quant})
+		s.w.rows += p.rows()
+		s.w.block = s.w.rows
+		g.out += p.rows()
+		if p.A != nil {
+			s.a = &packed{rows: p.rows(), in: p.A.Cols(), block: p.A.Cols(), bits: g.bits}
+			sources = append(sources, source{name: p.Name + ": A", to: s.a, w: p.A})
+		}
+		if p.B == nil {
+			continue
+		}
+		if s.b = slices.IndexFunc(shared, func(b Matrix) bool { return same(b, p.B) }); s.b < 0 {
+			s.b = len(g.bs)
+			b := &packed{rows: g.in, in: p.B.Cols(), block: p.B.Cols(), bits: g.bits}
+			g.bs, shared = append(g.bs, b), append(shared, p.B)
+			sources = append(sources, source{name: p.Name + ": B", to: b, w: p.B})
+		}
+	}
+	for _, s := range g.sections {
+		g.panels = g.panels || !s.w.sparse || s.b >= 0
+		g.quads = g.quads || s.w.sparse && s.b < 0
+	}
+	first := 0
+	for i := range parts {
+		if b := parts[i].Bias; b != nil {
+			if g.bias == nil {
+				g.bias = make([]float32, g.out)
+			}
+			copy(g.bias[first:], b)
+		}
+		first += parts[i].rows()
+	}
+	return g, sources, nil
+}
+
+// same compares two sources; those that Go cannot compare differ.
+func same(a, b Matrix) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// place divides mem among a group's matrices, or without mem counts the bytes.
+func (g *group) place(mem []byte) (bytes int) {
+	g.mem = mem
+	put := func(m *packed) {
+		if m == nil {
+			return
+		}
+		n := m.tiles() * m.stride()
+		if mem != nil {
+			m.w = mem[bytes : bytes+n : bytes+n]
+		}
+		bytes += roundUp(n, cacheLine)
+	}
+	for _, b := range g.bs {
+		put(b)
+	}
+	for i := range g.sections {
+		put(g.sections[i].w)
+		put(g.sections[i].a)
+	}
+	return bytes
+}
+
+// NewGroup implements Backend.
+func (c *CPU) NewGroup(parts ...Part) (Group, error) {
+	g, sources, err := newGroup(parts)
+	if err != nil {
+		return nil, err
+	}
+	mem, err := c.memory.alloc(g.place(nil))
+	if err != nil {
+		return nil, err
+	}
+	g.place(mem)
+	if err := c.packAll(sources); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Repack implements Backend.
+func (c *CPU) Repack(old Group, parts ...Part) error {
+	g := old.(*group)
+	fresh, sources, err := newGroup(parts)
+	if err != nil {
+		return err
+	}
+	if got, want := fresh.kind(), g.kind(); got != want {
+		return fmt.Errorf("%s: got %s, want %s", fresh.name, got, want)
+	}
+	fresh.place(g.mem)
+	if err := c.packAll(sources); err != nil {
+		return err
+	}
+	copy(g.bias, fresh.bias)
+	return nil
+}
+
+func (c *CPU) packAll(sources []source) error {
+	for i := range sources {
+		if err := c.pack(&sources[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
