@@ -134,6 +134,9 @@ func (t *Tensor) Release(row, n int) {
 	}
 }
 
+// Errorf makes an error about the tensor's content: "PATH: tensor NAME: ...".
+func (t *Tensor) Errorf(format string, args ...any) error { return t.errorf(format, args...) }
+
 func (t *Tensor) errorf(format string, args ...any) error {
 	name := t.Name
 	if t.stored != "" {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"armor/model/atomicfile"
 )
 
 const (
@@ -151,7 +153,7 @@ func (p *puller) download(ctx context.Context, f *file) error {
 	if err := os.Rename(path, p.blob(f.meta.etag)); err != nil && !p.complete(f.meta) {
 		return err
 	}
-	syncFolder(p.blobs())
+	atomicfile.SyncFolder(p.blobs())
 	return nil
 }
 

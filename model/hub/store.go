@@ -2,11 +2,11 @@ package hub
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"armor/model/atomicfile"
 )
 
 // link makes the snapshot's entry of a file: a relative link, so that the cache
@@ -27,7 +27,7 @@ func (p *puller) link(f *file) error {
 		return err
 	}
 	if p.symlink(target, pointer) == nil || p.hardlink(blob, pointer) == nil {
-		syncFolder(filepath.Dir(pointer))
+		atomicfile.SyncFolder(filepath.Dir(pointer))
 		return nil
 	}
 	from, err := os.Open(blob)
@@ -35,32 +35,13 @@ func (p *puller) link(f *file) error {
 		return err
 	}
 	defer from.Close()
-	return replace(pointer, p.blobs(), from)
+	return atomicfile.WriteVia(p.blobs(), pointer, from)
 }
 
 func sameFile(a, b string) bool {
 	x, err := os.Stat(a)
 	y, err2 := os.Stat(b)
 	return err == nil && err2 == nil && os.SameFile(x, y)
-}
-
-// replace writes a file beside others in a folder of the same disk and renames it
-// when it is whole.
-func replace(path, folder string, content io.Reader) error {
-	f, err := os.CreateTemp(folder, "*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", path, err), os.Remove(f.Name()))
-	}
-	syncFolder(filepath.Dir(path))
-	return nil
 }
 
 // writeRef says which commit a revision is. Python reads the text as it is,
@@ -73,13 +54,5 @@ func (p *puller) writeRef(commit string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	return replace(path, filepath.Dir(path), strings.NewReader(commit))
-}
-
-// syncFolder makes a rename last through a loss of power, where the system can.
-func syncFolder(path string) {
-	if d, err := os.Open(path); err == nil {
-		_ = d.Sync() // not every file system can
-		d.Close()
-	}
+	return atomicfile.Write(path, strings.NewReader(commit))
 }
