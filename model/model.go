@@ -134,10 +134,10 @@ func shapeOfFolder(ck *checkpoint.Checkpoint) (s Shape, err error) {
 		return s, err
 	}
 	switch s.Architecture {
-	case "LlamaForCausalLM":
+	case "LlamaForCausalLM", "ArmorLlamaForCausalLM":
 		c, err := llama.ParseConfig(ck.Config())
 		return Shape{s.Architecture, c.Config, c.Extras()}, err
-	case "Qwen2ForCausalLM", "Qwen3ForCausalLM":
+	case "Qwen2ForCausalLM", "Qwen3ForCausalLM", "ArmorQwen2ForCausalLM", "ArmorQwen3ForCausalLM":
 		c, err := qwen.ParseConfig(ck.Config())
 		return Shape{s.Architecture, c.Config, c.Extras()}, err
 	}

@@ -12,6 +12,10 @@ type Family struct {
 	ModelType    string // "llama"
 }
 
+// Armor is the family's kind with ARMOR's matrices: the same decoder, other
+// tensors, and a section "armor" in the config.
+func (f Family) Armor() Family { return Family{"Armor" + f.Architecture, "armor_" + f.ModelType} }
+
 // families are the kinds of decoder that Architecture knows by their model_type.
 func families() []Family {
 	return []Family{
@@ -52,8 +56,10 @@ func (r *Reader) architecture() string {
 	modelType, err := r.keys.String("model_type")
 	var known []string
 	for _, f := range families() {
-		if f.ModelType == modelType {
-			return f.Architecture
+		for _, f := range []Family{f, f.Armor()} {
+			if f.ModelType == modelType {
+				return f.Architecture
+			}
 		}
 		known = append(known, f.ModelType)
 	}
@@ -66,7 +72,8 @@ func (r *Reader) architecture() string {
 
 // OneOfFamilies requires the config to be one of families, by its class and, if
 // it is there, its model_type, and tells which. Transformers picks the class by
-// model_type, others by architectures: they must agree.
+// model_type, others by architectures: they must agree. The ARMOR kind of a family
+// is told as the family itself.
 func (r *Reader) OneOfFamilies(families ...Family) Family {
 	name := r.architecture()
 	if r.err != nil {
@@ -74,8 +81,19 @@ func (r *Reader) OneOfFamilies(families ...Family) Family {
 	}
 	var known []string
 	for _, f := range families {
-		if f.Architecture == name {
+		switch armor := f.Armor(); name {
+		case f.Architecture:
 			r.OneOf("model_type", f.ModelType)
+			if r.err == nil && r.keys.Set("armor") {
+				r.fail(r.keys.Errorf("armor", "needs the architecture %s, got %s", armor.Architecture, name))
+			}
+			return f
+		case armor.Architecture:
+			r.OneOf("model_type", armor.ModelType)
+			if r.err == nil {
+				_, err := r.keys.Object("armor")
+				r.fail(err)
+			}
 			return f
 		}
 		known = append(known, f.Architecture)

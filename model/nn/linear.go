@@ -2,6 +2,7 @@ package nn
 
 import (
 	"armor/kernels"
+	"armor/model/armorfmt"
 	"armor/model/checkpoint"
 )
 
@@ -34,12 +35,34 @@ type Dense struct {
 	Module string
 	Weight *checkpoint.Tensor // [d_out, d_in]
 	Bias   []float32          // [d_out] or nil
+
+	Instead kernels.Matrix // computed in f32 in place of Weight, or nil
+}
+
+// Armor is y = A·(S·(B·x)) + bias with a 2:4 core S and block-diagonal A and B,
+// or S·x + bias.
+type Armor struct {
+	Module *armorfmt.Module
+	Bias   []float32 // [d_out] or nil
+}
+
+func (a *Armor) part(_ kernels.DType, w Weights) kernels.Part {
+	m := a.Module
+	p := kernels.Part{Name: m.Name, Core: m.Core, A: m.A, B: m.B, Type: kernels.BF16, Bias: a.Bias}
+	if w == WeightsF32 {
+		p.Type = kernels.F32
+	}
+	return p
 }
 
 const quantGroup = 32
 
 func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 	p := kernels.Part{Name: d.Module, W: d.Weight, Type: kernels.F32, Bias: d.Bias}
+	if d.Instead != nil {
+		p.W = d.Instead
+		return p
+	}
 	t := d.Weight.DType
 	if w != WeightsF32 && (w == WeightsBF16 || compute == kernels.BF16 || t == checkpoint.BF16) {
 		p.Type = kernels.BF16

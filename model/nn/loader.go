@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"armor/kernels"
+	"armor/model/armorfmt"
 	"armor/model/checkpoint"
 	"armor/model/checkpoint/strictjson"
 )
@@ -16,13 +17,20 @@ type Loader struct {
 	b       kernels.Backend
 	weights Weights
 	storage storage
+	armor   *armorfmt.Config // nil for a dense model
+	instead map[string]kernels.Matrix
 	err     error
 }
 
 // NewLoader reads from ck into b, and keeps matrices as w says.
 func NewLoader(ck *checkpoint.Checkpoint, b kernels.Backend, w Weights) *Loader {
-	return &Loader{ck: ck, b: b, weights: w, storage: storage{}}
+	l := &Loader{ck: ck, b: b, weights: w, storage: storage{}}
+	l.armor, l.err = armorfmt.ReadConfig(ck)
+	return l
 }
+
+// Instead has weights [out, in] of modules computed in place of the checkpoint's.
+func (l *Loader) Instead(weights map[string]kernels.Matrix) { l.instead = weights }
 
 // Finish returns the first error, or one that names a tensor nobody asked for.
 func (l *Loader) Finish() error {
@@ -51,11 +59,25 @@ func (l *Loader) need(name string, shape ...int) *checkpoint.Tensor {
 
 // Linear reads module, [out, in].
 func (l *Loader) Linear(module string, out, in int, bias bool) Linear {
-	d := &Dense{Module: module, Weight: l.need(module+".weight", out, in)}
+	if l.armor != nil && l.armor.Pruned(module) {
+		return l.pruned(module, out, in, bias)
+	}
+	d := &Dense{Module: module, Weight: l.need(module+".weight", out, in), Instead: l.instead[module]}
 	if bias {
 		d.Bias = l.vector(module+".bias", out)
 	}
 	return d
+}
+
+func (l *Loader) pruned(module string, out, in int, bias bool) Linear {
+	a := &Armor{}
+	if l.err == nil {
+		a.Module, l.err = armorfmt.Open(l.ck, l.armor, module, out, in)
+	}
+	if bias {
+		a.Bias = l.vector(module+".bias", out)
+	}
+	return a
 }
 
 // vector reads a one-dimensional tensor of n.

@@ -15,6 +15,10 @@ type storage map[string]map[checkpoint.DType]bool
 
 func (s storage) note(parts []kernels.Part) {
 	for _, p := range parts {
+		if p.Core != nil {
+			s.add(p.Type.String()+" 2:4", checkpoint.BF16)
+			continue
+		}
 		t, ok := p.W.(*checkpoint.Tensor)
 		if !ok {
 			continue
@@ -26,11 +30,15 @@ func (s storage) note(parts []kernels.Part) {
 				form = strings.TrimSuffix(form, "rounded") + "exactly"
 			}
 		}
-		if s[form] == nil {
-			s[form] = map[checkpoint.DType]bool{}
-		}
-		s[form][t.DType] = true
+		s.add(form, t.DType)
 	}
+}
+
+func (s storage) add(form string, t checkpoint.DType) {
+	if s[form] == nil {
+		s[form] = map[checkpoint.DType]bool{}
+	}
+	s[form][t] = true
 }
 
 // String is one line: "Q8_0 as int8 in groups of 32, exactly; F16 as bf16".

@@ -1,0 +1,193 @@
+package armorfmt
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"armor/kernels"
+	"armor/kernels/sparse24"
+	"armor/model/checkpoint"
+	"armor/model/checkpoint/strictjson"
+)
+
+// Module is one pruned module of a checkpoint: y = A·(S·(B·x)), its bias apart.
+type Module struct {
+	Name    string
+	Out, In int
+	Layout  Layout
+	Core    *Core
+	// A [d_out, b_out] and B [d_in, b_in] are blocks on top of one another, nil
+	// where there are no wrappers. Modules that share one have equal B.
+	A, B    kernels.Matrix
+	SharedB string // the module that B is of, or ""
+}
+
+// Bytes are the sizes of a module, or of several.
+type Bytes struct {
+	Dense                           int64 // of the weights before
+	Values, Index, Wrappers, Scales int64
+}
+
+// Packed is the size of all that is stored.
+func (b Bytes) Packed() int64 { return b.Values + b.Index + b.Wrappers + b.Scales }
+
+// Add adds another's sizes.
+func (b *Bytes) Add(o Bytes) {
+	b.Dense += o.Dense
+	b.Values += o.Values
+	b.Index += o.Index
+	b.Wrappers += o.Wrappers
+	b.Scales += o.Scales
+}
+
+// Shape reads the dense shape of a pruned module.
+func Shape(ck *checkpoint.Checkpoint, module string) (out, in int, err error) {
+	t, err := ck.NeedType(module+".shape", checkpoint.I64, 2, 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	var shape [2]int64
+	if err := t.ReadInts(shape[:], 0); err != nil {
+		return 0, 0, err
+	}
+	for _, n := range shape {
+		if n < 1 || n > math.MaxInt32 {
+			return 0, 0, fmt.Errorf("%s: tensor %s: got %v, want two numbers from 1 to %d",
+				ck.Path, strictjson.Name(t.Name), shape, math.MaxInt32)
+		}
+	}
+	return int(shape[0]), int(shape[1]), nil
+}
+
+// Open finds the tensors of a pruned module and requires their types and shapes
+// to be those of a matrix [out, in]. Values and bits are checked as they are read.
+func Open(ck *checkpoint.Checkpoint, c *Config, module string, out, in int) (*Module, error) {
+	layout, ok := c.Layout(module)
+	if !ok {
+		return nil, fmt.Errorf("%s: module %s: not one of key armor.modules", ck.Path, strictjson.Name(module))
+	}
+	gotOut, gotIn, err := Shape(ck, module)
+	switch {
+	case err != nil:
+		return nil, err
+	case gotOut != out || gotIn != in:
+		return nil, fmt.Errorf("%s: tensor %s.shape: got [%d, %d], want [%d, %d]", ck.Path, module, gotOut, gotIn, out, in)
+	case in%sparse24.Group != 0:
+		return nil, fmt.Errorf("%s: module %s: got %d inputs, want a multiple of %d", ck.Path, module, in, sparse24.Group)
+	}
+	m := &Module{Name: module, Out: out, In: in, Layout: layout, Core: &Core{out: out, in: in}, SharedB: c.SharedB[module]}
+	if m.Core.values, err = ck.NeedType(module+".compressed", checkpoint.BF16, out, in/2); err != nil {
+		return nil, err
+	}
+	if m.Core.bits, err = ck.NeedType(module+".bitmask", checkpoint.U8, out, sparse24.RowBytes(in)); err != nil {
+		return nil, err
+	}
+	if layout.WrapperDType == "none" {
+		return m, nil
+	}
+	if out%layout.BlockOut != 0 || in%layout.BlockIn != 0 {
+		return nil, fmt.Errorf("%s: key armor.block_size: module %s: got [%d, %d], want divisors of its shape [%d, %d]",
+			filepath.Join(ck.Path, "config.json"), module, layout.BlockOut, layout.BlockIn, out, in)
+	}
+	if m.A, err = openWrapper(ck, module+".A", out, layout.BlockOut); err != nil {
+		return nil, err
+	}
+	owner := module
+	if m.SharedB != "" {
+		owner = m.SharedB
+	}
+	if m.B, err = openWrapper(ck, owner+".B", in, layout.BlockIn); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Bytes gives the module's sizes; a shared B counts where it is stored.
+func (m *Module) Bytes() Bytes {
+	b := Bytes{
+		Dense:  2 * int64(m.Out) * int64(m.In),
+		Values: m.Core.values.Bytes(),
+		Index:  m.Core.bits.Bytes() + shapeBytes,
+	}
+	if m.A != nil {
+		b.Wrappers = m.A.(wrapper).Bytes()
+		if m.SharedB == "" {
+			b.Wrappers += m.B.(wrapper).Bytes()
+		}
+	}
+	return b
+}
+
+const shapeBytes = 16 // the tensor .shape
+
+// Core is a 2:4 matrix [d_out, d_in] in a checkpoint. Its methods are safe for
+// concurrent use.
+type Core struct {
+	out, in int
+	values  *checkpoint.Tensor // [out, in/2]
+	bits    *checkpoint.Tensor // [out, ceil(in/8)]
+}
+
+// Rows and Cols give the shape of the dense matrix.
+func (c *Core) Rows() int { return c.out }
+func (c *Core) Cols() int { return c.in }
+
+// ReadCore reads n rows from row on: kept values [n, in/2] and for each group of
+// four inputs the number of its mask [n, in/4], see package sparse24. It fails
+// where a value is not finite or a group has other than two bits.
+func (c *Core) ReadCore(values []float32, masks []uint8, row, n int) error {
+	kept, groups, size := c.in/2, c.in/sparse24.Group, sparse24.RowBytes(c.in)
+	if err := readFinite(c.values, values, row, n); err != nil {
+		return err // also of rows that are not there, or too few values
+	}
+	if n*groups > len(masks) {
+		return c.bits.Errorf("destination: got %d values and %d masks, want %d rows of %d and %d", len(values), len(masks), n, kept, groups)
+	}
+	bits := make([]byte, n*size)
+	if err := c.bits.ReadBytes(bits, int64(row)*int64(size)); err != nil {
+		return err
+	}
+	for i := range n {
+		b := bits[i*size : (i+1)*size]
+		if bad := sparse24.FromBits(masks[i*groups:(i+1)*groups], b); bad >= 0 {
+			return c.bits.Errorf("%w", sparse24.BadGroup(b, c.in, row+i, bad))
+		}
+	}
+	return nil
+}
+
+// Release says that these rows are not needed again.
+func (c *Core) Release(row, n int) {
+	c.values.Release(row, n)
+	c.bits.Release(row, n)
+}
+
+// wrapper is A or B: blocks [n/b, b, b] as a matrix [n, b]. It is comparable.
+type wrapper struct{ *checkpoint.Tensor }
+
+func openWrapper(ck *checkpoint.Checkpoint, name string, n, block int) (kernels.Matrix, error) {
+	t, err := ck.NeedType(name, checkpoint.BF16, n/block, block, block)
+	if err != nil {
+		return nil, err
+	}
+	return wrapper{t}, nil
+}
+
+// ReadRows implements kernels.Matrix. It fails where a value is not finite.
+func (w wrapper) ReadRows(dst []float32, row, n int) error { return readFinite(w.Tensor, dst, row, n) }
+
+func readFinite(t *checkpoint.Tensor, dst []float32, row, n int) error {
+	if err := t.ReadRows(dst, row, n); err != nil {
+		return err
+	}
+	cols := t.Cols()
+	for i, v := range dst[:n*cols] {
+		if !finite(v) {
+			return t.Errorf("row %d, column %d: got %v, want a finite number", row+i/cols, i%cols, v)
+		}
+	}
+	return nil
+}
+
+func finite(v float32) bool { return math.Float32bits(v)&0x7f800000 != 0x7f800000 }
