@@ -43,10 +43,10 @@ release: ## static binaries for all platforms, with checksums, in $(DIST)
 	mkdir -p $(DIST)
 	set -e; for p in $(PLATFORMS); do \
 		os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os != windows ] || ext=.exe; \
-		GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
-			-o $(DIST)/armor-run-$$os-$$arch$$ext ./cmd/armor-run; \
+		for c in armor-run armor-prune; do GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags "-s -w -X armor/internal/cli.version=$(VERSION) -X armor/internal/cli.commit=$(COMMIT)" \
+			-o $(DIST)/$$c-$$os-$$arch$$ext ./cmd/$$c; done; \
 	done
-	cd $(DIST) && sha256sum armor-run-* > SHA256SUMS && cat SHA256SUMS
+	cd $(DIST) && sha256sum armor-* > SHA256SUMS && cat SHA256SUMS
 
 ci:
 	bash .ci/run

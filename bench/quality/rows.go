@@ -1,10 +1,9 @@
 package quality
 
 import (
-	"fmt"
 	goruntime "runtime"
-	"sync"
 
+	"armor/internal/parallel"
 	"armor/kernels"
 	"armor/runtime/sample"
 )
@@ -39,29 +38,15 @@ func (s *sums) add(r row) {
 // tokens that they predict.
 func compare(runs []*runner, targets []int32) ([]row, error) {
 	rows := make([]row, len(targets))
-	workers := min(len(rows), goruntime.GOMAXPROCS(0))
-	errs := make([]error, workers)
-	var wait sync.WaitGroup
-	for w := range workers {
-		wait.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					errs[w] = fmt.Errorf("internal error: %v", p)
-				}
-			}()
-			c := newComparison(runs)
-			for i := w; i < len(rows) && errs[w] == nil; i += workers {
-				rows[i], errs[w] = c.row(runs, i, targets[i])
-			}
-		})
-	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
+	workers := make([]*comparison, goruntime.GOMAXPROCS(0))
+	err := parallel.Do(len(workers), len(rows), func(worker, i int) (err error) {
+		if workers[worker] == nil {
+			workers[worker] = newComparison(runs)
 		}
-	}
-	return rows, nil
+		rows[i], err = workers[worker].row(runs, i, targets[i])
+		return err
+	})
+	return rows, err
 }
 
 // comparison is one worker's memory.

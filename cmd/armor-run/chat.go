@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"armor/internal/cli"
 	"armor/model"
 	"armor/model/tokenizer/chat"
 	"armor/runtime"
@@ -34,7 +35,7 @@ func newChat() *cobra.Command {
 		Use:   "chat [flags]",
 		Short: "Talk with a model",
 		Long:  "Talk with a model. A line that begins with / is a command: /help lists them. Ctrl-C ends an answer, Ctrl-D the conversation.",
-		Args:  args(cobra.NoArgs),
+		Args:  cli.Args(cobra.NoArgs),
 		RunE:  func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	f.modelFlags.add(c)
@@ -95,7 +96,7 @@ func (f *chatFlags) run(c *cobra.Command) error {
 		if err := s.handle(ctx, line); errors.Is(err, errExit) {
 			return nil
 		} else if err != nil {
-			fmt.Fprintf(os.Stderr, "%s\n", oneLine(err))
+			fmt.Fprintf(os.Stderr, "%s\n", cli.OneLine(err))
 			if !in.interactive() {
 				return err
 			}

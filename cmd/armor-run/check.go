@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"math"
-	goruntime "runtime"
-	"sync"
 
+	"armor/internal/cli"
+	"armor/internal/parallel"
 	"armor/kernels"
 	"armor/model"
 
@@ -18,7 +18,7 @@ func newCheck() *cobra.Command {
 		Use:   "check [flags] [MODEL]",
 		Short: "Read all of a model and say whether it is sound",
 		Long:  "Read all of a model (config, tokenizer, every weight) and say whether it is sound: exit status 0, or 1 and one line that says why not.",
-		Args:  args(cobra.MaximumNArgs(1)),
+		Args:  cli.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if len(a) > 0 {
 				path = a[0]
@@ -56,13 +56,25 @@ type scanned struct{ kernels.Group }
 func (s *scanner) NewGroup(parts ...kernels.Part) (kernels.Group, error) {
 	for i := range parts {
 		p := &parts[i]
-		if err := scanMatrix(p.W); err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", p.Name, err)
+		for _, m := range []kernels.Matrix{p.W, p.A, p.B} {
+			if m == nil {
+				continue
+			}
+			if err := scanMatrix(m); err != nil {
+				return nil, fmt.Errorf("tensor %s: %w", p.Name, err)
+			}
+			s.weights += int64(m.Rows()) * int64(m.Cols())
+		}
+		if p.Core != nil {
+			if err := scanCore(p.Core); err != nil {
+				return nil, fmt.Errorf("tensor %s: %w", p.Name, err)
+			}
+			s.weights += int64(p.Core.Rows()) * int64(p.Core.Cols()) / 2
 		}
 		if at := notFinite(p.Bias); at >= 0 {
 			return nil, fmt.Errorf("tensor %s: bias %d is %v", p.Name, at, p.Bias[at])
 		}
-		s.weights += int64(p.W.Rows())*int64(p.W.Cols()) + int64(len(p.Bias))
+		s.weights += int64(len(p.Bias))
 	}
 	return scanned{}, nil
 }
@@ -82,36 +94,34 @@ const scanElements = 1 << 18
 func scanMatrix(m kernels.Matrix) error {
 	cols, rows := m.Cols(), m.Rows()
 	step := max(1, scanElements/max(1, cols))
-	workers := goruntime.GOMAXPROCS(0)
-	errs := make([]error, workers)
-	var wait sync.WaitGroup
-	for w := range workers {
-		wait.Go(func() {
-			defer func() {
-				if r := recover(); r != nil {
-					errs[w] = fmt.Errorf("internal error: %v", r)
-				}
-			}()
-			buf := make([]float32, step*cols)
-			for row := w * step; row < rows && errs[w] == nil; row += workers * step {
-				n := min(step, rows-row)
-				if errs[w] = m.ReadRows(buf, row, n); errs[w] != nil {
-					return
-				}
-				if at := notFinite(buf[:n*cols]); at >= 0 {
-					errs[w] = fmt.Errorf("row %d, column %d is %v", row+at/cols, at%cols, buf[at])
-				}
-				m.Release(row, n)
-			}
-		})
-	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
+	return parallel.Do(0, (rows+step-1)/step, func(_, task int) error {
+		row := task * step
+		n := min(step, rows-row)
+		buf := make([]float32, n*cols)
+		if err := m.ReadRows(buf, row, n); err != nil {
 			return err
 		}
-	}
-	return nil
+		if at := notFinite(buf); at >= 0 {
+			return fmt.Errorf("row %d, column %d is %v", row+at/cols, at%cols, buf[at])
+		}
+		m.Release(row, n)
+		return nil
+	})
+}
+
+// scanCore is scanMatrix for a 2:4 matrix, which checks itself when it is read.
+func scanCore(m kernels.Sparse) error {
+	cols, rows := m.Cols(), m.Rows()
+	step := max(1, scanElements/max(1, cols))
+	return parallel.Do(0, (rows+step-1)/step, func(_, task int) error {
+		row := task * step
+		n := min(step, rows-row)
+		if err := m.ReadCore(make([]float32, n*cols/2), make([]uint8, n*cols/4), row, n); err != nil {
+			return err
+		}
+		m.Release(row, n)
+		return nil
+	})
 }
 
 // notFinite is the index of the first NaN or infinity, or -1.

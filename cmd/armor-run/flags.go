@@ -7,15 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
+	"armor/internal/cli"
 	"armor/kernels"
 	"armor/model"
 	"armor/runtime"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // modelFlags are those of every command that loads a model.
@@ -41,7 +40,7 @@ func addModelFlag(c *cobra.Command, path *string) {
 // of what the hub's cache holds for ORG/NAME.
 func modelPath(ctx context.Context, argument string) (string, error) {
 	if argument == "" {
-		return "", usageError{errors.New("no model: give one with --model or ARMOR_MODEL")}
+		return "", cli.Usage(errors.New("no model: give one with --model or ARMOR_MODEL"))
 	}
 	return findModel(ctx, argument)
 }
@@ -55,10 +54,10 @@ func (f *modelFlags) backend() (kernels.Backend, error) {
 	case "f32":
 		o.Compute = kernels.F32
 	default:
-		return nil, usageError{fmt.Errorf("--dtype: got %q, want bf16 or f32", f.dtype)}
+		return nil, cli.Usage(fmt.Errorf("--dtype: got %q, want bf16 or f32", f.dtype))
 	}
 	if f.threads < 0 || f.threads > kernels.MaxThreads {
-		return nil, usageError{fmt.Errorf("--threads: got %d, want 1 to %d", f.threads, kernels.MaxThreads)}
+		return nil, cli.Usage(fmt.Errorf("--threads: got %d, want 1 to %d", f.threads, kernels.MaxThreads))
 	}
 	o.Threads = f.threads
 	var err error
@@ -98,44 +97,6 @@ func (f *modelFlags) open(path string, b kernels.Backend) (*model.Model, error) 
 	return model.LoadBuiltin(b, o)
 }
 
-// suggestFlag names the flag nearest to one that does not exist.
-func suggestFlag(c *cobra.Command, err error) string {
-	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
-	if !ok {
-		return ""
-	}
-	best, at := "", 3
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := distance(name, f.Name); d < at {
-			best, at = f.Name, d
-		}
-	})
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean --%s?)", best)
-}
-
-// distance is the number of letters to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
 // engineFlags are those of commands that generate.
 type engineFlags struct {
 	ctx     int
@@ -159,10 +120,10 @@ func (f *engineFlags) options() (runtime.Options, error) {
 	case "f32":
 		o.KV = runtime.KVF32
 	default:
-		return o, usageError{fmt.Errorf("--kv: got %q, want auto, bf16 or f32", f.kv)}
+		return o, cli.Usage(fmt.Errorf("--kv: got %q, want auto, bf16 or f32", f.kv))
 	}
 	if f.ctx < 0 {
-		return o, usageError{fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx)}
+		return o, cli.Usage(fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx))
 	}
 	return o, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"armor/internal/cli"
 	"armor/model"
 	"armor/model/tokenizer"
 	"armor/model/tokenizer/chat"
@@ -36,7 +37,7 @@ func newGenerate() *cobra.Command {
 		Use:   "generate [flags] [PROMPT]",
 		Short: "Continue a prompt",
 		Long:  "Continue a prompt: an argument, --prompt, --file, or standard input. The text goes to standard output, everything else to standard error.",
-		Args:  args(cobra.MaximumNArgs(1)),
+		Args:  cli.Args(cobra.MaximumNArgs(1)),
 		RunE:  func(c *cobra.Command, a []string) error { return f.run(c, a) },
 	}
 	f.modelFlags.add(c)
@@ -59,7 +60,7 @@ func (f *generateFlags) run(c *cobra.Command, a []string) error {
 		return err
 	}
 	if f.logprobs >= 0 && !f.json {
-		return usageError{errors.New("--logprobs: goes with --json")}
+		return cli.Usage(errors.New("--logprobs: goes with --json"))
 	}
 	prompt, err := f.readPrompt(c, a)
 	if err != nil {
@@ -141,7 +142,7 @@ func printBandwidth(m *model.Model, r *runtime.Result) {
 func (f *generateFlags) encode(m *model.Model, prompt string) ([]int32, error) {
 	if f.raw || errors.Is(m.TemplateError, chat.ErrNoTemplate) {
 		if f.system != "" {
-			return nil, usageError{errors.New("--system: goes with a chat template")}
+			return nil, cli.Usage(errors.New("--system: goes with a chat template"))
 		}
 		return m.Tokenizer.Encode(prompt, tokenizer.Options{AddSpecial: true, ParseSpecial: true}), nil
 	}
@@ -165,7 +166,7 @@ func (f *generateFlags) finish(r runtime.Result, seed uint64) error {
 			r.Prompt, rate(r.Prompt, r.Prefill), len(r.Tokens), rate(len(r.Tokens)-1, r.Decode), peakMemory(), seed, reasons[r.Reason])
 	}
 	if r.Reason == runtime.ReasonCancel {
-		return errInterrupted
+		return cli.ErrInterrupted
 	}
 	return nil
 }
@@ -196,7 +197,7 @@ func (f *generateFlags) readPrompt(c *cobra.Command, a []string) (string, error)
 	}
 	switch {
 	case given > 1:
-		return "", usageError{errors.New("more than one prompt: give an argument, --prompt or --file")}
+		return "", cli.Usage(errors.New("more than one prompt: give an argument, --prompt or --file"))
 	case len(a) > 0:
 		return a[0], nil
 	case c.Flags().Changed("prompt"):
@@ -204,7 +205,7 @@ func (f *generateFlags) readPrompt(c *cobra.Command, a []string) (string, error)
 	case f.file != "":
 		return readFile(f.file, maxPrompt)
 	case term.IsTerminal(int(os.Stdin.Fd())):
-		return "", usageError{errors.New("no prompt: give an argument, --prompt, --file or standard input")}
+		return "", cli.Usage(errors.New("no prompt: give an argument, --prompt, --file or standard input"))
 	default:
 		return readAll(os.Stdin, "standard input", maxPrompt)
 	}

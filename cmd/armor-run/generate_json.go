@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 
+	"armor/internal/cli"
 	"armor/model"
 	"armor/runtime"
 	"armor/runtime/sample"
@@ -49,7 +50,7 @@ func (f *generateFlags) printJSON(m *model.Model, text string, r *runtime.Result
 		return err
 	}
 	if r.Reason == runtime.ReasonCancel {
-		return errInterrupted
+		return cli.ErrInterrupted
 	}
 	return nil
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"armor/internal/cli"
 	"armor/model"
+	"armor/model/armorfmt"
+	"armor/model/checkpoint"
 	"armor/model/nn"
 
 	"github.com/spf13/cobra"
@@ -20,7 +23,40 @@ type inspection struct {
 	Config       nn.Config    `json:"config"`
 	Parameters   int64        `json:"parameters"`
 	Bytes        int64        `json:"bytes"`
+	Pruned       *pruned      `json:"pruned,omitempty"`
 	Tensors      []tensorInfo `json:"tensors"`
+}
+
+// pruned says how the 2:4 modules of an ARMOR folder are stored, sizes in bytes.
+type pruned struct {
+	Modules  int   `json:"modules"`
+	Dense    int   `json:"dense_modules"`
+	Before   int64 `json:"bytes_dense"` // of the modules as dense bf16
+	Values   int64 `json:"bytes_values"`
+	Index    int64 `json:"bytes_index"`
+	Wrappers int64 `json:"bytes_wrappers"`
+	Scales   int64 `json:"bytes_scales"`
+}
+
+// inspectPruned is nil for a model without an ARMOR section.
+func inspectPruned(ck *checkpoint.Checkpoint) (*pruned, error) {
+	c, err := armorfmt.ReadConfig(ck)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	var sum armorfmt.Bytes
+	for _, name := range c.Modules {
+		out, in, err := armorfmt.Shape(ck, name)
+		if err != nil {
+			return nil, err
+		}
+		m, err := armorfmt.Open(ck, c, name, out, in)
+		if err != nil {
+			return nil, err
+		}
+		sum.Add(m.Bytes())
+	}
+	return &pruned{len(c.Modules), len(c.Dense), sum.Dense, sum.Values, sum.Index, sum.Wrappers, sum.Scales}, nil
 }
 
 type tensorInfo struct {
@@ -36,7 +72,7 @@ func newInspect() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect [flags] [MODEL]",
 		Short: "Print a model's shape, tensors and sizes",
-		Args:  args(cobra.MaximumNArgs(1)),
+		Args:  cli.Args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if len(a) > 0 {
 				path = a[0]
@@ -73,6 +109,9 @@ func inspect(path string) (in *inspection, err error) {
 		return nil, err
 	}
 	in.Architecture, in.Config = shape.Architecture, shape.Config
+	if in.Pruned, err = inspectPruned(ck); err != nil {
+		return nil, err
+	}
 	for _, name := range ck.Names() {
 		t, _ := ck.Tensor(name)
 		in.Tensors = append(in.Tensors, tensorInfo{name, t.DType.String(), t.Shape, t.Bytes()})
@@ -110,6 +149,11 @@ func (in *inspection) print(c *cobra.Command, tensors bool) error {
 		{"tied embedding", fmt.Sprint(g.Tied)},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	}
+	if p := in.Pruned; p != nil {
+		fmt.Fprintf(w, "2:4 modules\t%d, %d others dense\n", p.Modules, p.Dense)
+		fmt.Fprintf(w, "their size\t%s of %s: values %s, indices %s, wrappers %s, scales %s\n",
+			mebibytes(p.Values+p.Index+p.Wrappers+p.Scales), mebibytes(p.Before), mebibytes(p.Values), mebibytes(p.Index), mebibytes(p.Wrappers), mebibytes(p.Scales))
 	}
 	if tensors {
 		fmt.Fprintln(w)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"armor/bench/quality"
+	"armor/internal/cli"
 	"armor/model"
 	"armor/model/tokenizer"
 
@@ -43,7 +44,7 @@ or begin every --stride tokens and score what the one before has not. Mode
 llamacpp scores the second half of each window, as llama.cpp's tool does.
 With --against, the same windows run through another model, too: KL is the mean
 divergence of this model from that one.`,
-		Args: args(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	f.add(c)
@@ -63,11 +64,11 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	o := quality.Options{Window: f.ctx, Stride: f.stride, Windows: f.windows, Mode: quality.Mode(f.mode), BOS: -1}
 	switch {
 	case f.file == "":
-		return usageError{errors.New("no text: give one with --file")}
+		return cli.Usage(errors.New("no text: give one with --file"))
 	case o.Mode != quality.ModeHF && o.Mode != quality.ModeLlamaCPP:
-		return usageError{fmt.Errorf("--mode: got %q, want hf or llamacpp", f.mode)}
+		return cli.Usage(fmt.Errorf("--mode: got %q, want hf or llamacpp", f.mode))
 	case f.ctx < 2 || f.stride < 0 || f.stride > f.ctx || f.windows < 0:
-		return usageError{errors.New("--ctx: want at least 2; --stride: want 1 to --ctx; --windows: want 1 or more")}
+		return cli.Usage(errors.New("--ctx: want at least 2; --stride: want 1 to --ctx; --windows: want 1 or more"))
 	}
 	text, err := f.text()
 	if err != nil {
@@ -98,7 +99,7 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	r, err := quality.Perplexity(c.Context(), m, other, ids, o, f.progress)
 	if err != nil {
 		if c.Context().Err() != nil {
-			return errInterrupted
+			return cli.ErrInterrupted
 		}
 		return fmt.Errorf("%s: %w", f.file, err)
 	}

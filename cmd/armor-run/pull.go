@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"armor/internal/cli"
 	"armor/model/hub"
 
 	"github.com/spf13/cobra"
@@ -33,7 +33,7 @@ func newPull() *cobra.Command {
 		Long: `Download a model from the Hugging Face hub (HF_ENDPOINT, HF_TOKEN) into its ordinary
 cache (HF_HUB_CACHE, HF_HOME), where Python's libraries find it too, and print its path.
 A pull that was stopped goes on where it was.`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error { return f.run(c, a[0]) },
 	}
 	c.Flags().StringVar(&f.revision, "revision", "", "branch, tag or commit (default: main)")
@@ -43,9 +43,9 @@ A pull that was stopped goes on where it was.`,
 
 func (f *pullFlags) run(c *cobra.Command, name string) error {
 	if _, err := hub.ParseName(name); err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
-	o, err := hubOptions(os.Getenv)
+	o, err := cli.HubOptions(os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -70,58 +70,16 @@ func pull(ctx context.Context, name string, o hub.Options, quiet bool) (string, 
 		if !quiet {
 			fmt.Fprintln(os.Stderr, "armor-run: interrupted; the same command goes on from here")
 		}
-		return "", errInterrupted
+		return "", cli.ErrInterrupted
 	}
 	return path, err
-}
-
-// hubOptions are the cache and the hub that the environment names, as Python's
-// huggingface_hub reads it.
-func hubOptions(env func(string) string) (hub.Options, error) {
-	o := hub.Options{Endpoint: env("HF_ENDPOINT"), Token: strings.TrimSpace(env("HF_TOKEN"))}
-	home, homeErr := os.UserHomeDir()
-	expand := func(path string) string {
-		if rest, ok := strings.CutPrefix(path, "~/"); ok && homeErr == nil {
-			path = filepath.Join(home, rest)
-		}
-		return os.Expand(path, env)
-	}
-	for _, place := range []struct {
-		variable string
-		below    []string
-	}{
-		{"HF_HUB_CACHE", nil},
-		{"HUGGINGFACE_HUB_CACHE", nil}, // its old name
-		{"HF_HOME", []string{"hub"}},
-		{"XDG_CACHE_HOME", []string{"huggingface", "hub"}},
-	} {
-		if v := env(place.variable); v != "" {
-			o.CacheDir = filepath.Join(append([]string{expand(v)}, place.below...)...)
-			return o, nil
-		}
-	}
-	if homeErr != nil {
-		return o, fmt.Errorf("the cache of the hub: %w; set HF_HUB_CACHE", homeErr)
-	}
-	o.CacheDir = filepath.Join(home, ".cache", "huggingface", "hub")
-	return o, nil
 }
 
 // findModel turns a model argument into a path: what is on disk as it is, and
 // ORG/NAME[:FILE.gguf] as it lies in the cache of the hub. If it is not there, a
 // terminal is offered to pull it; else the error names the command.
 func findModel(ctx context.Context, argument string) (string, error) {
-	if _, err := os.Stat(argument); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return argument, nil
-	}
-	if _, err := hub.ParseName(argument); err != nil {
-		return argument, nil // whoever opens it says that it is not there
-	}
-	o, err := hubOptions(os.Getenv)
-	if err != nil {
-		return "", err
-	}
-	path, err := hub.Resolve(argument, o)
+	path, err := cli.FindModel(argument)
 	var absent *hub.NotCachedError
 	if !errors.As(err, &absent) {
 		return path, err
@@ -136,6 +94,10 @@ func findModel(ctx context.Context, argument string) (string, error) {
 	}
 	if !yes {
 		return "", fmt.Errorf("%s: not downloaded", argument)
+	}
+	o, err := cli.HubOptions(os.Getenv)
+	if err != nil {
+		return "", err
 	}
 	return pull(ctx, argument, o, false)
 }
@@ -154,7 +116,7 @@ func readYes(ctx context.Context, r io.Reader) (bool, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return false, errInterrupted
+		return false, cli.ErrInterrupted
 	case a := <-answers:
 		if a.err != nil {
 			return false, fmt.Errorf("no answer: %w", a.err)

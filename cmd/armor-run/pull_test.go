@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"armor/internal/cli"
 	"armor/model/hub"
 )
 
@@ -84,8 +85,7 @@ func TestPullCommandErrors(t *testing.T) {
 	pullHub(t)
 	for _, a := range [][]string{{}, {"a/b", "c/d"}, {"name"}, {"org/name:x.bin"}, {"../x"}} {
 		_, err := runPull(t, a...)
-		var usage usageError
-		if !errors.As(err, &usage) {
+		if !cli.IsUsage(err) {
 			t.Errorf("%q: got %v, want an error of usage", a, err)
 		}
 	}
@@ -95,8 +95,8 @@ func TestPullCommandErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	o, _ := hubOptions(os.Getenv)
-	if _, err := pull(ctx, "org/name", o, true); !errors.Is(err, errInterrupted) {
+	o, _ := cli.HubOptions(os.Getenv)
+	if _, err := pull(ctx, "org/name", o, true); !errors.Is(err, cli.ErrInterrupted) {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 }
@@ -130,12 +130,12 @@ func TestHubOptions(t *testing.T) {
 		{map[string]string{"HF_HOME": below("hf"), "HUGGINGFACE_HUB_CACHE": below("old")}, below("old")},
 		{map[string]string{"HF_HUB_CACHE": "$BIG/hub", "BIG": below("big"), "HF_HOME": below("hf")}, below("big", "hub")},
 	} {
-		o, err := hubOptions(func(name string) string { return c.env[name] })
+		o, err := cli.HubOptions(func(name string) string { return c.env[name] })
 		if o.CacheDir != c.want || err != nil {
 			t.Errorf("%v: got %s, %v, want %s", c.env, o.CacheDir, err, c.want)
 		}
 	}
-	o, _ := hubOptions(func(name string) string {
+	o, _ := cli.HubOptions(func(name string) string {
 		return map[string]string{"HF_ENDPOINT": "http://127.0.0.1:1", "HF_TOKEN": "hf_x\n"}[name]
 	})
 	if o.Endpoint != "http://127.0.0.1:1" || o.Token != "hf_x" {
@@ -156,7 +156,7 @@ func TestReadYes(t *testing.T) {
 	cancel()
 	silent, w := io.Pipe()
 	defer w.Close()
-	if _, err := readYes(ctx, silent); !errors.Is(err, errInterrupted) {
+	if _, err := readYes(ctx, silent); !errors.Is(err, cli.ErrInterrupted) {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"armor/internal/cli"
 	"armor/model"
 	"armor/runtime/sample"
 
@@ -89,7 +90,7 @@ func (n *number) add(flags *pflag.FlagSet) {
 // params takes flags first, then the model's generation_config.json, then ours.
 func (f *samplingFlags) params(c *cobra.Command, g *model.Generation) (sample.Params, error) {
 	if f.tokens < 0 {
-		return sample.Params{}, usageError{fmt.Errorf("--tokens: got %d, want 0 or more", f.tokens)}
+		return sample.Params{}, cli.Usage(fmt.Errorf("--tokens: got %d, want 0 or more", f.tokens))
 	}
 	for _, n := range f.numbers() {
 		if c.Flags().Changed(n.name) || n.theirs == nil {
@@ -112,7 +113,7 @@ func (f *samplingFlags) params(c *cobra.Command, g *model.Generation) (sample.Pa
 		p.Seed = rand.Uint64() & math.MaxUint32
 	}
 	if err := p.Check(); err != nil {
-		return p, usageError{err}
+		return p, cli.Usage(err)
 	}
 	return p, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"armor/internal/cli"
 	"armor/model"
 	"armor/model/tokenizer"
 
@@ -43,7 +44,7 @@ func (f *tokenizeFlags) run(c *cobra.Command, a []string) error {
 		return err
 	}
 	if !f.decode && len(a) > 1 {
-		return usageError{fmt.Errorf("one text, got %d arguments; quote it", len(a))}
+		return cli.Usage(fmt.Errorf("one text, got %d arguments; quote it", len(a)))
 	}
 	t, err := openTokenizer(path)
 	if err != nil {

@@ -2,12 +2,8 @@ package main
 
 import (
 	"fmt"
-	goruntime "runtime"
-	"runtime/debug"
 
-	"armor/kernels"
-
-	"github.com/klauspost/cpuid/v2"
+	"armor/internal/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -15,34 +11,20 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit and what the processor can do",
-		Args:  args(cobra.NoArgs),
+		Args:  cli.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			version, commit := built()
-			_, err := fmt.Fprintf(c.OutOrStdout(), "armor-run %s, commit %s, %s %s/%s\n%s, kernels %v\n", version, commit,
-				goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, cpuid.CPU.BrandName, kernels.BestISA())
+			_, err := fmt.Fprint(c.OutOrStdout(), cli.Version("armor-run"))
 			return err
 		},
 	}
 }
 
-// Set by make release.
-var version, commit string
-
-// built is what this program was built from.
-func built() (v, c string) {
-	if version != "" {
-		return version, commit
+// peakMemory is the most memory this process has had resident.
+func peakMemory() string {
+	if n := cli.PeakMemory(); n > 0 {
+		return mebibytes(n)
 	}
-	v, c = "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		v = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				c = s.Value
-			}
-		}
-	}
-	return v, c
+	return "unknown"
 }
 
 // mebibytes prints a size as people read it.

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"os"
@@ -8,13 +8,14 @@ import (
 
 var peakLine = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
 
-// peakMemory is the most memory this process has had resident.
-func peakMemory() string {
+// PeakMemory is the most memory this process has had resident, in bytes; 0 where
+// the system does not say.
+func PeakMemory() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if m := peakLine.FindSubmatch(status); err == nil && m != nil {
 		if kb, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil {
-			return mebibytes(kb << 10)
+			return kb << 10
 		}
 	}
-	return "unknown"
+	return 0
 }
