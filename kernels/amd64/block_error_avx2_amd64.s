@@ -1,0 +1,72 @@
+//go:build amd64 && !noasm
+
+#include "textflag.h"
+#include "vec_amd64.h"
+
+// func squaredErrorAVX2(a, b []float32) float32
+TEXT ·squaredErrorAVX2(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), SI
+	MOVQ   a_len+8(FP), CX
+	MOVQ   b_base+24(FP), DI
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+loop:
+	SUBQ        $32, CX
+	JLT         rest
+	VMOVUPS     0(SI), Y0
+	VMOVUPS     32(SI), Y1
+	VMOVUPS     64(SI), Y2
+	VMOVUPS     96(SI), Y3
+	VSUBPS      0(DI), Y0, Y0
+	VSUBPS      32(DI), Y1, Y1
+	VSUBPS      64(DI), Y2, Y2
+	VSUBPS      96(DI), Y3, Y3
+	VFMADD231PS Y0, Y0, Y4
+	VFMADD231PS Y1, Y1, Y5
+	VFMADD231PS Y2, Y2, Y6
+	VFMADD231PS Y3, Y3, Y7
+	ADDQ        $128, SI
+	ADDQ        $128, DI
+	JMP         loop
+
+rest:
+	ADDQ        $32, CX
+	LEAQ        vecMask<>+128(SB), R13
+	SHLQ        $2, CX
+	SUBQ        CX, R13
+	VMOVDQU     (R13), Y8
+	VMOVDQU     32(R13), Y9
+	VMOVDQU     64(R13), Y10
+	VMOVDQU     96(R13), Y11
+	VMASKMOVPS  0(SI), Y8, Y0
+	VMASKMOVPS  32(SI), Y9, Y1
+	VMASKMOVPS  64(SI), Y10, Y2
+	VMASKMOVPS  96(SI), Y11, Y3
+	VMASKMOVPS  0(DI), Y8, Y8
+	VMASKMOVPS  32(DI), Y9, Y9
+	VMASKMOVPS  64(DI), Y10, Y10
+	VMASKMOVPS  96(DI), Y11, Y11
+	VSUBPS      Y8, Y0, Y0
+	VSUBPS      Y9, Y1, Y1
+	VSUBPS      Y10, Y2, Y2
+	VSUBPS      Y11, Y3, Y3
+	VFMADD231PS Y0, Y0, Y4
+	VFMADD231PS Y1, Y1, Y5
+	VFMADD231PS Y2, Y2, Y6
+	VFMADD231PS Y3, Y3, Y7
+
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS       X5, X4, X4
+	VMOVHLPS     X4, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSHDUP    X4, X5
+	VADDSS       X5, X4, X4
+	VMOVSS       X4, ret+48(FP)
+	VZEROUPPER
+	RET

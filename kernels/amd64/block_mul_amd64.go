@@ -1,0 +1,115 @@
+//go:build amd64 && !noasm
+
+package amd64
+
+// The tiles of ref.BlockMul: R rows by C columns of c, or by cols of them where
+// cols is an argument. Strides are bytes. They compute
+//
+//	for i := range R {
+//		for j := range C {
+//			sum := 0
+//			for p := range inner {
+//				sum = fma(a[i*ars+p*acs], b[p*ldb+j], sum)
+//			}
+//			c[i*ldc+j] = sum // or += or -=, by op
+//		}
+//	}
+
+//go:noescape
+func mulR12C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
+func mulR8C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
+func mulR4C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
+func mulR8C16AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
+
+//go:noescape
+func mulR1C16AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
+
+//go:noescape
+func mulR6C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
+func mulR4C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
+func mulR4C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
+
+//go:noescape
+func mulR1C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
+
+// BlockMulAVX512 is ref.BlockMul for inner > 0. Needs AVX512F. A strip of b, 32
+// columns wide, stays in the cache while all rows of a pass it.
+func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	j := 0
+	for ; cols-j >= 32; j += 32 {
+		for i := 0; i < rows; {
+			cp, ap, n := &c[i*ldc+j], &a[i*ars], rows-i
+			switch {
+			case n >= 12 && n != 16: // 16 is better as 8 and 8
+				mulR12C32AVX512(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner)
+				i += 12
+			case n >= 8:
+				mulR8C32AVX512(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner)
+				i += 8
+			case n >= 4:
+				mulR4C32AVX512(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner)
+				i += 4
+			default:
+				mulR1C16AVX512(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner, 16)
+				mulR1C16AVX512(&c[i*ldc+j+16], 4*ldc, op, ap, 4*ars, 4*acs, &b[j+16], 4*ldb, inner, 16)
+				i++
+			}
+		}
+	}
+	for ; j < cols; j += 16 {
+		n := min(16, cols-j)
+		for i := 0; i < rows; {
+			if rows-i >= 8 {
+				mulR8C16AVX512(&c[i*ldc+j], 4*ldc, op, &a[i*ars], 4*ars, 4*acs, &b[j], 4*ldb, inner, n)
+				i += 8
+				continue
+			}
+			mulR1C16AVX512(&c[i*ldc+j], 4*ldc, op, &a[i*ars], 4*ars, 4*acs, &b[j], 4*ldb, inner, n)
+			i++
+		}
+	}
+}
+
+// BlockMulAVX2 is ref.BlockMul for inner > 0. Needs AVX2 and FMA3.
+func BlockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	j := 0
+	for ; cols-j >= 16; j += 16 {
+		for i := 0; i < rows; {
+			cp, ap, n := &c[i*ldc+j], &a[i*ars], rows-i
+			switch {
+			case n >= 6 && n != 8: // 8 is better as 4 and 4
+				mulR6C16AVX2(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner)
+				i += 6
+			case n >= 4:
+				mulR4C16AVX2(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner)
+				i += 4
+			default:
+				mulR1C8AVX2(cp, 4*ldc, op, ap, 4*ars, 4*acs, &b[j], 4*ldb, inner, 8)
+				mulR1C8AVX2(&c[i*ldc+j+8], 4*ldc, op, ap, 4*ars, 4*acs, &b[j+8], 4*ldb, inner, 8)
+				i++
+			}
+		}
+	}
+	for ; j < cols; j += 8 {
+		n := min(8, cols-j)
+		for i := 0; i < rows; {
+			if rows-i >= 4 {
+				mulR4C8AVX2(&c[i*ldc+j], 4*ldc, op, &a[i*ars], 4*ars, 4*acs, &b[j], 4*ldb, inner, n)
+				i += 4
+				continue
+			}
+			mulR1C8AVX2(&c[i*ldc+j], 4*ldc, op, &a[i*ars], 4*ars, 4*acs, &b[j], 4*ldb, inner, n)
+			i++
+		}
+	}
+}

@@ -1,0 +1,102 @@
+//go:build amd64 && !noasm
+
+package block
+
+import (
+	"armor/kernels"
+	"armor/kernels/amd64"
+	"armor/kernels/ref"
+)
+
+// The operations of package ref.
+
+func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	switch {
+	case inner > 0 && m.isa >= kernels.AVX512:
+		amd64.BlockMulAVX512(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+	case inner > 0 && m.isa == kernels.AVX2:
+		amd64.BlockMulAVX2(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+	default:
+		ref.BlockMul(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+	}
+}
+
+func (m Math) transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	switch {
+	case m.isa >= kernels.AVX512:
+		amd64.BlockTransposeAVX512(dst, ldd, src, lds, rows, cols)
+	case m.isa == kernels.AVX2:
+		amd64.BlockTransposeAVX2(dst, ldd, src, lds, rows, cols)
+	default:
+		ref.BlockTranspose(dst, ldd, src, lds, rows, cols)
+	}
+}
+
+func (m Math) squaredError(a, b []float32) float64 {
+	switch {
+	case m.isa >= kernels.AVX512:
+		return amd64.SquaredErrorAVX512(a, b)
+	case m.isa == kernels.AVX2:
+		return amd64.SquaredErrorAVX2(a, b)
+	default:
+		return ref.BlockSquaredError(a, b)
+	}
+}
+
+// Scratch is the memory of one Descend at a time. The zero value is ready.
+type Scratch struct {
+	refScratch
+	rows   [batch]amd64.DescendRow
+	blocks []float32 // [batch, panel, DescendStride]
+}
+
+// fast says whether rows of cols columns have a kernel.
+func (m Math) fast(cols int) bool {
+	return m.isa >= kernels.AVX2 && cols%16 == 0 && cols <= amd64.DescendColumns
+}
+
+func (s *Scratch) reset(m Math, cols int) {
+	if !m.fast(cols) {
+		s.refScratch.reset(cols)
+		return
+	}
+	s.blocks = sized(s.blocks, batch*panel*amd64.DescendStride)
+	s.stride = amd64.DescendStride
+	for k := range s.d {
+		one := s.blocks[k*panel*amd64.DescendStride:]
+		s.d[k] = one[amd64.DescendD : panel*amd64.DescendStride : panel*amd64.DescendStride]
+	}
+}
+
+// descendRows steps row i of each core, the panel's first row being first.
+func (m Math) descendRows(p *Pairs, cores []Core, gb []float32, ldgb, cols, first, i int, scratch *Scratch) {
+	if !m.fast(cols) {
+		descendRowsRef(p, cores, gb, ldgb, cols, first, i, &scratch.refScratch)
+		return
+	}
+	var gains [batch]*Core
+	n := 0
+	for k := range cores {
+		c := &cores[k]
+		curve := c.GA[i*c.LDGA+i]
+		if !(curve > 0) {
+			clear(scratch.d[k][(i-first)*scratch.stride:][:cols])
+			continue
+		}
+		scratch.rows[n] = amd64.DescendRow{
+			S: &c.S[i*c.LDS], G: &c.G[i*c.LDG], Mask: &c.Mask[i*cols/4], GB: &gb[0], Diag: &p.diag[0], Inv: &p.inv[0],
+			Block: &scratch.blocks[(k*panel+i-first)*amd64.DescendStride],
+			GA:    &c.GA[i*c.LDGA+first], Before: i - first, Scale: 1 / curve,
+		}
+		gains[n] = c
+		n++
+	}
+	if m.isa >= kernels.AVX512 {
+		amd64.DescendRowsAVX512(scratch.rows[:n], ldgb, cols)
+	} else {
+		amd64.DescendRowsAVX2(scratch.rows[:n], ldgb, cols)
+	}
+	for k, c := range gains[:n] {
+		c.add(i, float64(scratch.rows[k].Gain), int(scratch.rows[k].Changed))
+	}
+}

@@ -1,0 +1,24 @@
+//go:build !amd64 || noasm
+
+package block
+
+import "armor/kernels/ref"
+
+func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	ref.BlockMul(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+}
+
+func (m Math) transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	ref.BlockTranspose(dst, ldd, src, lds, rows, cols)
+}
+
+func (m Math) squaredError(a, b []float32) float64 { return ref.BlockSquaredError(a, b) }
+
+// Scratch is the memory of one Descend at a time. The zero value is ready.
+type Scratch struct{ refScratch }
+
+func (s *Scratch) reset(_ Math, cols int) { s.refScratch.reset(cols) }
+
+func (m Math) descendRows(p *Pairs, cores []Core, gb []float32, ldgb, cols, first, i int, scratch *Scratch) {
+	descendRowsRef(p, cores, gb, ldgb, cols, first, i, &scratch.refScratch)
+}
