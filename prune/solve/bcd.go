@@ -1,0 +1,359 @@
+package solve
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"armor/kernels/block"
+)
+
+// The pace of the descent. A step of relax times that to the minimum still leads
+// down below 2, as the loss is a parabola along it, and taken again and again
+// gets further. Momentum carries the core on along its last two steps (Nesterov);
+// it may lead up, and is dropped for a while when it did.
+const (
+	relaxWrappers = 1.3 // A, B
+	relaxCore     = 1.5 // where a group keeps its mask
+	maxMomentum   = 0.6
+
+	// proximal is the weight of the term that holds A and B near their old
+	// values, relative to the mean diagonal of the Gram matrix. It changes the
+	// step and not where the steps end.
+	proximal = 1e-6
+
+	// noise is the relative loss below which f32 cannot tell a step from its
+	// rounding errors.
+	noise = 1e-11
+
+	maxRises = 10
+)
+
+// descent is closed-form block coordinate descent on ‖W′ − A·S·B′‖². One sweep
+// solves for A by block row, for B by block column, and for S by block pair,
+// each given the others: no part of a step depends on another of the same step.
+type descent struct {
+	*target
+	factors
+	w, q   []float32        // tiles [nj, nk, bo, bi]: W′, A·S
+	ga     []float32        // [nj, bo, bo]: AᵀA
+	bt, gb []float32        // [nk, bi, bi]: B′ᵀ, B′·B′ᵀ
+	pairs  []*block.Pairs   // [nk], of gb
+	losses []float64        // [nj, nk], before the core's step
+	gains  []float64        // [nj, nk], of the core's step
+	spaces []workspace      // [threads]
+	ready  []sync.WaitGroup // [nk], B's block is solved
+
+	saved [2]state // the last two sweeps' ends
+	pace  pace
+}
+
+// pace says how far the steps of a sweep go.
+type pace struct{ wrappers, core, momentum float32 }
+
+// state is A, S, B′ and their loss.
+type state struct {
+	loss   float64
+	a, b   []float32
+	values []float32 // tiles [nj, nk, bo, bi/2], the kept values
+	mask   []uint8
+}
+
+// workspace is one worker's memory for products of one block pair.
+type workspace struct {
+	scratch            block.Scratch
+	mask               []uint8   // [bo, bi/4]
+	e, g, zero, t, p   []float32 // [bo, bi], t and p also as [bi, bo]
+	gram, rhs, x, step []float32 // [side, side], side = max(bo, bi)
+}
+
+func newDescent(t *target, nowag *Layer) *descent {
+	n, side := t.bo*t.bi, max(t.bo, t.bi)
+	d := &descent{
+		target: t, factors: t.start(nowag), w: t.scaled(), q: make([]float32, t.p.Out*t.p.In),
+		ga: make([]float32, t.nj*t.bo*t.bo), bt: make([]float32, t.nk*t.bi*t.bi), gb: make([]float32, t.nk*t.bi*t.bi),
+		pairs: make([]*block.Pairs, t.nk), losses: make([]float64, t.nj*t.nk),
+		spaces: make([]workspace, t.threads), ready: make([]sync.WaitGroup, t.nk),
+	}
+	for i := range d.spaces {
+		ws := &d.spaces[i]
+		ws.mask = make([]uint8, n/4)
+		for _, x := range []*[]float32{&ws.e, &ws.g, &ws.zero, &ws.t, &ws.p} {
+			*x = make([]float32, n)
+		}
+		for _, x := range []*[]float32{&ws.gram, &ws.rhs, &ws.x, &ws.step} {
+			*x = make([]float32, side*side)
+		}
+	}
+	for k := range d.pairs {
+		d.pairs[k] = new(block.Pairs)
+	}
+	for i := range d.saved {
+		d.saved[i] = state{
+			loss: math.Inf(1), a: make([]float32, len(d.a)), b: make([]float32, len(d.b)),
+			values: make([]float32, len(d.s)/2), mask: make([]uint8, len(d.mask)),
+		}
+	}
+	return d
+}
+
+func (t *target) solveBCD(ctx context.Context, o *Options) (*Result, error) {
+	nowag := t.keep(NoWagP)
+	d := newDescent(t, &nowag)
+	r := &Result{LossStart: t.relative(t.plainLoss(&nowag))}
+	r.Curve = append(r.Curve, r.LossStart)
+	last, to := &d.saved[0], &d.saved[1]
+	d.keepStart(last, r.LossStart*t.total)
+	calm := 0 // sweeps since momentum was dropped
+	for sweep := 1; sweep <= o.Sweeps; sweep++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		d.pace = paceOf(calm, sweep == o.Sweeps)
+		d.sweep(last, to)
+		if to.loss <= last.loss {
+			last, to = to, last
+			calm++
+		} else {
+			r.Rises++
+			d.restore(last)
+			calm = 0
+		}
+		r.Steps = sweep
+		r.Curve = append(r.Curve, t.relative(last.loss))
+		o.Progress(sweep, t.relative(last.loss))
+		if r.Rises == maxRises || t.relative(last.loss) < noise {
+			break
+		}
+	}
+	d.restore(last)
+	r.LossEnd = t.relative(d.loss())
+	t.finish(r, &d.factors, nowag)
+	return r, nil
+}
+
+// paceOf is the pace of a sweep with so many without a rise before it. The last
+// one ends at minima.
+func paceOf(calm int, last bool) pace {
+	if last {
+		return pace{1, 1, 0}
+	}
+	n := float32(calm)
+	return pace{relaxWrappers, relaxCore, min(maxMomentum, n/(n+3))}
+}
+
+// sweep goes once over A, B and the core, from where last and the momentum have
+// led. It saves where it ends in to, and then adds momentum to the core.
+func (d *descent) sweep(last, to *state) {
+	parallel(d.threads, d.nj, func(worker, j int) { d.solveA(&d.spaces[worker], j) })
+	for k := range d.ready {
+		d.ready[k].Add(1)
+	}
+	// Tasks are claimed in order, so those of B never wait, and a core's task
+	// waits at most for a B that is being solved.
+	parallel(d.threads, d.nk*(1+d.nj), func(worker, task int) {
+		ws := &d.spaces[worker]
+		if task < d.nk {
+			d.solveB(ws, task)
+			d.ready[task].Done()
+			return
+		}
+		k, j := (task-d.nk)/d.nj, (task-d.nk)%d.nj
+		d.ready[k].Wait()
+		loss, gain := d.stepCore(ws, j, k)
+		d.losses[j*d.nk+k] = loss - gain
+		d.carry(ws, last, to, j, k)
+	})
+	copy(to.a, d.a)
+	copy(to.b, d.b)
+	to.loss = sum(d.losses)
+}
+
+// carry saves the core of block pair (j, k) in to and moves it on: groups that
+// kept their mask beyond this sweep's step, which began at ws.p and ws.mask,
+// and along the way from the end of the last sweep.
+func (d *descent) carry(ws *workspace, last, to *state, j, k int) {
+	n := d.bo * d.bi / 2
+	first := (j*d.nk + k) * n
+	s, mask := d.tile(d.s, j, k), d.quarter(d.mask, j, k)
+	values, before := to.values[first:][:n], last.values[first:][:n]
+	masksBefore := d.quarter(last.mask, j, k)
+	beyond, momentum := d.pace.core-1, d.pace.momentum
+	for g, m := range mask {
+		four, p, q := s[4*g:][:4], pairs[m][0], pairs[m][1]
+		v, u := four[p], four[q]
+		values[2*g], values[2*g+1] = v, u
+		if ws.mask[g] == m {
+			four[p] += beyond * (v - ws.p[4*g+p])
+			four[q] += beyond * (u - ws.p[4*g+q])
+		}
+		if masksBefore[g] == m {
+			four[p] += momentum * (v - before[2*g])
+			four[q] += momentum * (u - before[2*g+1])
+		}
+	}
+	copy(d.quarter(to.mask, j, k), mask)
+}
+
+// solveA sets A_j to (W′·Pᵀ)·(P·Pᵀ)⁻¹ with P = S_j·B′ [bo, In], by its change.
+func (d *descent) solveA(ws *workspace, j int) {
+	m, bo, bi := d.math, d.bo, d.bi
+	gram, rhs := ws.gram[:bo*bo], ws.rhs[:bo*bo]
+	clear(gram)
+	clear(rhs)
+	for k := range d.nk {
+		m.Transpose(ws.t, bo, d.tile(d.s, j, k), bi, bo, bi)
+		m.Mul(ws.p, bo, block.Set, d.b[k*bi*bi:], 1, bi, ws.t, bo, bi, bo, bi) // Pᵀ
+		addGram(m, gram, ws.p, bo, bi)
+		m.Mul(rhs, bo, block.Add, d.tile(d.w, j, k), bi, 1, ws.p, bo, bo, bo, bi)
+	}
+	mirror(gram, bo)
+	a := d.a[j*bo*bo:][:bo*bo]
+	m.Mul(rhs, bo, block.Sub, a, bo, 1, gram, bo, bo, bo, bo)
+	x, step := ws.x[:bo*bo], ws.step[:bo*bo]
+	m.Transpose(x, bo, rhs, bo, bo, bo)
+	solved := d.solveStep(gram, x, bo)
+	m.Transpose(step, bo, x, bo, bo, bo)
+	if solved && leadsDown(step, rhs) {
+		move(a, step, d.pace.wrappers)
+	}
+	at := ws.gram[:bo*bo]
+	m.Transpose(at, bo, a, bo, bo, bo)
+	m.Mul(d.ga[j*bo*bo:], bo, block.Set, at, bo, 1, a, bo, bo, bo, bo)
+}
+
+// solveB sets B′_k to (QᵀQ)⁻¹·(QᵀW′) with Q = A·S_:k [Out, bi], by its change.
+func (d *descent) solveB(ws *workspace, k int) {
+	m, bo, bi := d.math, d.bo, d.bi
+	gram, rhs := ws.gram[:bi*bi], ws.rhs[:bi*bi]
+	clear(gram)
+	clear(rhs)
+	for j := range d.nj {
+		q := d.tile(d.q, j, k)
+		m.Mul(q, bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
+		addGram(m, gram, q, bi, bo)
+		m.Mul(rhs, bi, block.Add, q, 1, bi, d.tile(d.w, j, k), bi, bi, bi, bo)
+	}
+	mirror(gram, bi)
+	b := d.b[k*bi*bi:][:bi*bi]
+	m.Mul(rhs, bi, block.Sub, gram, bi, 1, b, bi, bi, bi, bi)
+	step := ws.step[:bi*bi]
+	copy(step, rhs)
+	if d.solveStep(gram, step, bi) && leadsDown(step, rhs) {
+		move(b, step, d.pace.wrappers)
+	}
+	bt, gb := d.bt[k*bi*bi:][:bi*bi], d.gb[k*bi*bi:][:bi*bi]
+	m.Transpose(bt, bi, b, bi, bi, bi)
+	m.Mul(gb, bi, block.Set, b, bi, 1, bt, bi, bi, bi, bi)
+	d.pairs[k].Reset(gb, bi, bi)
+}
+
+// stepCore lowers the loss of block pair (j, k) by its core. It returns that
+// loss before the step and the decrease. The core before is left in ws.p and
+// ws.mask.
+func (d *descent) stepCore(ws *workspace, j, k int) (loss, gain float64) {
+	m, bo, bi := d.math, d.bo, d.bi
+	copy(ws.e, d.tile(d.w, j, k))
+	m.Mul(ws.e, bi, block.Sub, d.tile(d.q, j, k), bi, 1, d.b[k*bi*bi:], bi, bo, bi, bi)
+	loss = m.SquaredError(ws.e, ws.zero)
+	m.Mul(ws.t, bi, block.Set, d.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
+	clear(ws.g)
+	m.Mul(ws.g, bi, block.Sub, ws.t, bi, 1, d.bt[k*bi*bi:], bi, bo, bi, bi)
+	copy(ws.p, d.tile(d.s, j, k))
+	copy(ws.mask, d.quarter(d.mask, j, k))
+	gain, _ = m.Descend(d.pairs[k], d.tile(d.s, j, k), bi, d.quarter(d.mask, j, k), ws.g, bi,
+		d.ga[j*bo*bo:], bo, d.gb[k*bi*bi:], bi, bo, bi, &ws.scratch)
+	return loss, gain
+}
+
+// addGram adds xᵀx to the lower triangle of gram [n, n], x [rows, n]; above it
+// some of it is added as well.
+func addGram(m block.Math, gram, x []float32, n, rows int) {
+	const strip = 32
+	for i := 0; i < n; i += strip {
+		h := min(strip, n-i)
+		m.Mul(gram[i*n:], n, block.Add, x[i:], 1, n, x, n, h, i+h, rows)
+	}
+}
+
+func mirror(a []float32, n int) {
+	for i := range n {
+		for j := range i {
+			a[j*n+i] = a[i*n+j]
+		}
+	}
+}
+
+// solveStep replaces x [n, n] by (gram + ε·I)⁻¹·x, and gram by its factor. It
+// returns false where gram is zero or too badly conditioned for f32.
+func (d *descent) solveStep(gram, x []float32, n int) bool {
+	trace := 0.0
+	for i := range n {
+		trace += float64(gram[i*n+i])
+	}
+	eps := float32(proximal * trace / float64(n))
+	for i := range n {
+		gram[i*n+i] += eps
+	}
+	if !(eps > 0) || !d.math.Cholesky(gram, n, n) {
+		return false
+	}
+	d.math.CholeskySolve(gram, n, n, x, n, n)
+	return true
+}
+
+// leadsDown says whether rounding errors left a step a direction of descent, of
+// which rhs is the steepest.
+func leadsDown(step, rhs []float32) bool {
+	dot := 0.0
+	for i, v := range step {
+		dot += float64(v) * float64(rhs[i])
+	}
+	return dot > 0 && !math.IsInf(dot, 1)
+}
+
+// move adds relax times step to x.
+func move(x, step []float32, relax float32) {
+	for i, v := range step {
+		x[i] += relax * v
+	}
+}
+
+// loss is ‖W′ − A·S·B′‖².
+func (d *descent) loss() float64 {
+	m, bo, bi := d.math, d.bo, d.bi
+	parallel(d.threads, d.nj*d.nk, func(worker, task int) {
+		ws, j, k := &d.spaces[worker], task/d.nk, task%d.nk
+		m.Mul(ws.t, bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
+		m.Mul(ws.e, bi, block.Set, ws.t, bi, 1, d.b[k*bi*bi:], bi, bo, bi, bi)
+		d.losses[task] = m.SquaredError(d.tile(d.w, j, k), ws.e)
+	})
+	return sum(d.losses)
+}
+
+// keepStart saves NoWag-P, of a given loss.
+func (d *descent) keepStart(to *state, loss float64) {
+	to.loss = loss
+	copy(to.a, d.a)
+	copy(to.b, d.b)
+	copy(to.mask, d.mask)
+	for g, m := range d.mask {
+		to.values[2*g], to.values[2*g+1] = d.s[4*g+pairs[m][0]], d.s[4*g+pairs[m][1]]
+	}
+}
+
+func (d *descent) restore(from *state) {
+	copy(d.a, from.a)
+	copy(d.b, from.b)
+	copy(d.mask, from.mask)
+	clear(d.s)
+	for g, m := range d.mask {
+		d.s[4*g+pairs[m][0]], d.s[4*g+pairs[m][1]] = from.values[2*g], from.values[2*g+1]
+	}
+}
+
+// quarter is block (j, k) of tiles of a byte for each group: [bo, bi/4].
+func (t *target) quarter(tiles []uint8, j, k int) []uint8 {
+	n := t.bo * t.bi / 4
+	return tiles[(j*t.nk+k)*n:][:n:n]
+}

@@ -1,0 +1,54 @@
+package solve
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"armor/kernels"
+	"armor/kernels/block"
+)
+
+// BenchmarkSweep reports nanoseconds a weight of one bcd sweep.
+func BenchmarkSweep(b *testing.B) {
+	for isa := kernels.AVX2; isa <= min(kernels.BestISA(), kernels.AVX512); isa++ {
+		for _, shape := range [][3]int{{1024, 2048, 128}, {896, 896, 128}, {576, 576, 64}, {1536, 576, 64}, {192, 576, 64}} {
+			for _, threads := range []int{1, 2} {
+				b.Run(fmt.Sprintf("%v/%dx%d/%d/%d", isa, shape[0], shape[1], shape[2], threads), func(b *testing.B) {
+					p := randomProblem(rand.New(rand.NewPCG(1, 2)), shape[0], shape[1])
+					o := Options{Math: block.New(isa), Threads: threads, BlockOut: shape[2], BlockIn: shape[2]}
+					if err := o.complete(p); err != nil {
+						b.Fatal(err)
+					}
+					t, err := newTarget(p, &o)
+					if err != nil {
+						b.Fatal(err)
+					}
+					nowag := t.keep(NoWagP)
+					d := newDescent(t, &nowag)
+					d.sweep(&d.saved[0], &d.saved[1])
+					for b.Loop() {
+						d.sweep(&d.saved[0], &d.saved[1])
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.W)), "ns/weight")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkPrune is a whole layer by bcd with the default 20 sweeps.
+func BenchmarkPrune(b *testing.B) {
+	for _, shape := range [][2]int{{896, 896}, {576, 576}, {1536, 576}} {
+		b.Run(fmt.Sprintf("%dx%d", shape[0], shape[1]), func(b *testing.B) {
+			p := randomProblem(rand.New(rand.NewPCG(1, 2)), shape[0], shape[1])
+			for b.Loop() {
+				if _, err := Prune(context.Background(), p, Options{Math: best}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.W)), "ns/weight")
+		})
+	}
+}
