@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"armor/internal/cli"
+	"armor/prune"
+	"armor/prune/report"
+)
+
+// done says what a job has made.
+func (f *runFlags) done(w io.Writer, j *prune.Job) error {
+	data, err := os.ReadFile(filepath.Join(j.Target, "armor_report.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(w, "layers %d to %d are pruned, in %s; armor-prune merge joins them with the others\n", j.First, j.End-1, j.Partial())
+	}
+	if err != nil {
+		return err
+	}
+	r, err := report.Read(data)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %.1f MB of %.1f MB, %v", j.Target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6,
+		time.Duration(r.Seconds*float64(time.Second)).Round(time.Second/10))
+	if peak := cli.PeakMemory(); peak > 0 {
+		fmt.Fprintf(w, ", peak memory %d MiB", peak>>20)
+	}
+	fmt.Fprintln(w)
+	if p := r.Prediction; p != nil {
+		dense := 0
+		for _, s := range r.Sensitivity {
+			if s.KeptDense {
+				dense++
+			}
+		}
+		fmt.Fprintf(w, "%d modules pruned, %d dense; predicted perplexity × %.3f\n", len(r.Modules), dense, p.PredictedPPLRatio)
+	}
+	if e := r.Eval; e != nil {
+		fmt.Fprintf(w, "perplexity %.3f → %.3f (× %.3f) on %d windows of %d tokens of %s\n", e.PPLDense, e.PPLPacked, e.PPLPacked/e.PPLDense, e.Windows, e.Window, e.File)
+	}
+	_, err = fmt.Fprintf(w, "report: %s\n", filepath.Join(j.Target, "armor_report.html"))
+	return err
+}
