@@ -179,7 +179,8 @@ clear:
 	VZEROUPPER
 	RET
 
-// The same as in block_descend_avx512_amd64.s, with R10 pairSelect.
+// GROUP, ROWS, CARRY, START and NEXT are as in block_descend_avx512_amd64.h, with
+// pairSelect in R10 and the next group's columns of SI in R14.
 #define GROUP(block, r, ry, a, b, c, d) \
 	VMOVUPS      pairP<>(SB), Y1            \
 	VMOVUPS      pairQ<>(SB), Y2            \

@@ -1,9 +1,9 @@
-// Of the group at offset AX in the parts of a block; R15 is the next one's. DX
-// is its inverses, SI its rows of gb, R8 and R9 the distance of one and of three
-// rows. Z29 and Z30 are rowsP and rowsQ, Z31
-// is zero. Four steps: gains of the six masks; of the present
-// values, Σ 2·s·r - s·(gb·s); the change to the best if it gains more; r of the
-// next group, and the change in all lanes of a, b, c, d.
+// GROUP chooses for the group at offset AX in the parts of a block: gains of the
+// six masks; of the present values, Σ 2·s·r - s·(gb·s); the change to the best
+// if it gains more; r of the next group, and the change in all lanes of a to d.
+//
+// R15 is the next group's offset; DX this one's inverses, SI its rows of gb, R8
+// and R9 the distance of one and of three rows; Z29 rowsP, Z30 rowsQ, Z31 zero.
 //
 // As integers, gains order as they do as floats, but for negative ones, which
 // are rounding of 0.

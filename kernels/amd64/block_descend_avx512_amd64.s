@@ -71,8 +71,9 @@ DATA rowsQ<>+0x30(SB)/8, $0x0000000b0000000b
 DATA rowsQ<>+0x38(SB)/8, $0x0000000b0000000b
 GLOBL rowsQ<>(SB), RODATA|NOPTR, $64
 
-// With several rows, the first half chooses while the second half's changes to
-// the group before are carried, and then the other way round.
+// Of two or three rows, one part chooses while the other's changes to the group
+// before are carried, and then the other way round. With four it is faster to
+// load gb once for all.
 
 // func descendRow1AVX512(r *DescendRow, ld, cols int)
 TEXT ·descendRow1AVX512(SB), NOSPLIT, $0-24
@@ -229,44 +230,25 @@ TEXT ·descendRow4AVX512(SB), NOSPLIT, $0-48
 	FIRST(R12, R13, Z28, X28)
 
 group:
-	CMPQ AX, BX
-	JEQ  before
 	NEXT
 	GROUPS(DI, R11, Z27, X27, Z11, Z12, Z13, Z14, Z15, Z16, Z17, Z18)
-	TESTQ AX, AX
-	JEQ   second
+	GROUPS(R12, R13, Z28, X28, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26)
+	NOW
 
-before:
-	BEFORE
-
-carry2:
+carry:
 	ROWS
+	CARRY(DI, Z11, Z12, Z13, Z14)
+	CARRY(R11, Z15, Z16, Z17, Z18)
 	CARRY(R12, Z19, Z20, Z21, Z22)
 	CARRY(R13, Z23, Z24, Z25, Z26)
 	ADDQ $64, CX
 	CMPQ CX, BX
-	JNE  carry2
-
-	CMPQ AX, BX
-	JEQ  done
-
-second:
-	GROUPS(R12, R13, Z28, X28, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26)
-	NOW
-
-carry1:
-	ROWS
-	CARRY(DI, Z11, Z12, Z13, Z14)
-	CARRY(R11, Z15, Z16, Z17, Z18)
-	ADDQ $64, CX
-	CMPQ CX, BX
-	JNE  carry1
+	JNE  carry
 
 	LEAQ (SI)(R8*4), SI
 	ADDQ $96, DX
 	ADDQ $16, AX
-	JMP  group
-
-done:
+	CMPQ AX, BX
+	JNE  group
 	VZEROUPPER
 	RET

@@ -42,9 +42,35 @@ func mulR4C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, 
 //go:noescape
 func mulR1C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
 
-// BlockMulAVX512 is ref.BlockMul for inner > 0. Needs AVX512F. A strip of b, 32
-// columns wide, stays in the cache while all rows of a pass it.
+// blockInner is how much of inner is summed in registers, so that a strip of b
+// stays in L1 while all rows of a pass it.
+const blockInner = 128
+
+const mulSet, mulAdd = 0, 1 // ref.BlockSet, ref.BlockAdd
+
+// next is how much of inner to take, and what to do with its sums.
+func next(inner, op int, first bool) (n, do int) {
+	n, do = inner, op
+	if inner > blockInner*3/2 {
+		n = blockInner
+	}
+	if !first && op == mulSet {
+		do = mulAdd
+	}
+	return n, do
+}
+
+// BlockMulAVX512 is ref.BlockMul for inner > 0, which it sums in pieces of about
+// blockInner. Needs AVX512F.
 func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	for at := 0; at < inner; {
+		n, do := next(inner-at, op, at == 0)
+		blockMulAVX512(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n)
+		at += n
+	}
+}
+
+func blockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
 	j := 0
 	for ; cols-j >= 32; j += 32 {
 		for i := 0; i < rows; {
@@ -80,8 +106,16 @@ func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []flo
 	}
 }
 
-// BlockMulAVX2 is ref.BlockMul for inner > 0. Needs AVX2 and FMA3.
+// BlockMulAVX2 computes the same as BlockMulAVX512. Needs AVX2 and FMA3.
 func BlockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+	for at := 0; at < inner; {
+		n, do := next(inner-at, op, at == 0)
+		blockMulAVX2(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n)
+		at += n
+	}
+}
+
+func blockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
 	j := 0
 	for ; cols-j >= 16; j += 16 {
 		for i := 0; i < rows; {

@@ -26,7 +26,7 @@ const (
 
 // Mul computes c [rows, cols] op= a [rows, inner] · b [inner, cols]. Element
 // (i, p) of a is a[i·ars + p·acs], so a may be transposed in place. c must not
-// overlap a or b. Each element sums over inner in order.
+// overlap a or b. The order of the sums depends on inner alone.
 func (m Math) Mul(c []float32, ldc int, op Op, a []float32, ars, acs int, b []float32, ldb int, rows, cols, inner int) {
 	if rows <= 0 || cols <= 0 {
 		return

@@ -90,17 +90,17 @@ func InvertLower(inv []float32, ldi int, l []float32, ldl, n int) {
 // Masks are the pairs of places that a 2:4 mask keeps of a group of four.
 var Masks = [6][2]int{{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}}
 
-// DescendRow makes one step on every group of four of a 2:4 row s [cols] that
-// minimises s·gb·sᵀ + 2·g·s - 2·(s·gb)·s at the start, in units of the row's
-// curvature: g [cols] is the gradient, gb [cols, cols] has leading dimension ld.
-// With the group's values at 0, r = gb₄ₓ₄·s - g; mask {p, q} has the minimiser
-// gb_pq⁻¹·r_pq and the gain r_pqᵀ·gb_pq⁻¹·r_pq. The best mask, the lowest at a
-// tie, replaces the present values if it gains more than they do.
+// DescendRow makes one step on every group of four of a 2:4 row s [cols]. A
+// change e of s changes the loss by curvature·(e·gb·eᵀ + 2·g·e), with gb [cols,
+// cols], rows ld apart, and g [cols]. With the group's values at 0, r =
+// gb₄ₓ₄·s - g; mask {p, q} has the minimiser gb_pq⁻¹·r_pq and the gain
+// r_pqᵀ·gb_pq⁻¹·r_pq. The best mask, the lowest at a tie, replaces the present
+// values if it gains more than they do.
 //
 // diag [4, cols] has gb[c, c^j] at [j, c]; inv [cols/4, 3, 8] the elements pp, pq
-// and qq of the inverses of the masks. The row's total change times gb is put
-// in d [cols]. It returns the decrease and the number of masks that changed;
-// the decrease is not finite if any value or change is not.
+// and qq of PairInverse of the masks. The whole change times gb is put in d
+// [cols]. It returns the decrease over the curvature, which is not finite if
+// any value or change is not, and the number of masks that changed.
 func DescendRow(s []float32, mask []uint8, g, d, gb []float32, ld int, diag, inv []float32) (gain float32, changed int) {
 	cols := len(s)
 	clear(d)
