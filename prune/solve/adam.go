@@ -70,7 +70,7 @@ func (t *target) solveAdam(ctx context.Context, o *Options) (*Result, error) {
 	began := time.Now()
 	t.factor = nil // the paper's loss is of the diagonal
 	nowag := t.keep(NoWagP)
-	t.total = t.plainLoss(&Layer{Out: t.p.Out, In: t.p.In, Values: make([]float32, len(nowag.Values)), Mask: nowag.Mask})
+	t.total = t.plainLoss(nil)
 	a := newAdam(t, o, &nowag)
 	r := &Result{LossStart: t.relative(t.plainLoss(&nowag))}
 	for step := 1; step <= o.Iterations; step++ {
@@ -87,7 +87,7 @@ func (t *target) solveAdam(ctx context.Context, o *Options) (*Result, error) {
 	}
 	r.LossEnd = t.relative(a.residuals(0))
 	r.Curve = append(r.Curve, r.LossEnd)
-	t.finish(r, &a.factors, nowag)
+	t.finish(r, &a.factors, a.w, nowag)
 	return r, nil
 }
 

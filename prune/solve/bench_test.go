@@ -27,7 +27,8 @@ func BenchmarkSweep(b *testing.B) {
 					}
 					nowag := t.keep(NoWagP)
 					d := newDescent(t, &nowag)
-					d.sweep(&d.saved[0], &d.saved[1])
+					d.pace = paceOf(10, false)
+					d.keepStart(&d.saved[0], t.total)
 					for b.Loop() {
 						d.sweep(&d.saved[0], &d.saved[1])
 					}

@@ -7,18 +7,18 @@ var pairs = [6][2]int{{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}}
 
 // bestMask keeps the two largest of four scores, the lower mask at ties.
 func bestMask(score *[4]float64) uint8 {
-	best, at := math.Inf(-1), 0
-	for m, p := range pairs {
-		if s := score[p[0]] + score[p[1]]; s > best {
+	best, at := score[0]+score[1], uint8(0)
+	for m := uint8(1); m < 6; m++ {
+		if s := score[pairs[m][0]] + score[pairs[m][1]]; s > best {
 			best, at = s, m
 		}
 	}
-	return uint8(at)
+	return at
 }
 
 // keep prunes by a score of each weight alone, the kept ones unchanged.
 func (t *target) keep(method Method) Layer {
-	p, n := t.p, t.n
+	p := t.p
 	l := Layer{Out: p.Out, In: p.In, Values: make([]float32, p.Out*p.In/2), Mask: make([]uint8, p.Out*p.In/4)}
 	parallel(t.threads, p.Out, func(_, i int) {
 		for j := 0; j < p.In; j += 4 {
@@ -28,10 +28,10 @@ func (t *target) keep(method Method) Layer {
 				v := math.Abs(float64(w[q]))
 				switch method {
 				case Wanda:
-					v *= math.Sqrt(n.h[j+q])
-				case NoWagP:
-					v /= n.row[i] * n.col[j+q]
-					v *= v * n.h[j+q]
+					v *= t.root[j+q]
+				case NoWagP: // the same in a row, so that its norm does not matter
+					v *= t.weight[j+q]
+					v *= v
 				}
 				score[q] = v
 			}

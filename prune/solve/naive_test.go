@@ -70,7 +70,7 @@ func naiveDense(l *Layer) []float64 {
 
 // naiveLoss is the relative loss by its definition, in f64, for any Ŵ [Out, In].
 func naiveLoss(p *Problem, w []float64) float64 {
-	n := normalize(p)
+	n := normalize(p, 1)
 	loss, total := 0.0, 0.0
 	mean := 0.0
 	for j := range p.In {

@@ -18,20 +18,31 @@ const smallest = 1e-5
 // inverse square stay far from f32's limits.
 const smallestWeight = 1e-12
 
-func normalize(p *Problem) *normal {
+func normalize(p *Problem, threads int) *normal {
 	n := &normal{row: make([]float64, p.Out), col: make([]float64, p.In), h: cleanDiag(p.Hessian.Diag)}
-	for i := range p.Out {
-		for j, w := range p.W[i*p.In : (i+1)*p.In] {
-			n.col[j] += float64(w) * float64(w)
+	const strip = 64 // columns
+	parallel(threads, (p.In+strip-1)/strip, func(_, task int) {
+		first := task * strip
+		sums := n.col[first:min(first+strip, p.In)]
+		for i := range p.Out {
+			for j, w := range p.W[i*p.In+first:][:len(sums)] {
+				sums[j] += float64(w) * float64(w)
+			}
 		}
-	}
+	})
 	roots(n.col)
-	for i := range p.Out {
-		for j, w := range p.W[i*p.In : (i+1)*p.In] {
-			v := float64(w) / n.col[j]
-			n.row[i] += v * v
-		}
+	inverse := make([]float64, p.In)
+	for j, c := range n.col {
+		inverse[j] = 1 / c
 	}
+	parallel(threads, p.Out, func(_, i int) {
+		sum := 0.0
+		for j, w := range p.W[i*p.In:][:p.In] {
+			v := float64(w) * inverse[j]
+			sum += v * v
+		}
+		n.row[i] = sum
+	})
 	roots(n.row)
 	return n
 }

@@ -78,5 +78,8 @@ func TestRealLayer(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s: loss %.5f → %.5f, rounded %.5f, %d steps, %d rises, fell back %v, %.2f s", solver, r.LossStart, r.LossEnd, r.LossRounded, r.Steps, r.Rises, r.FellBack, r.Seconds)
+		if r.FellBack || !(r.LossRounded < r.LossStart) {
+			t.Errorf("%s: loss %v, NoWag-P's is %v", solver, r.LossRounded, r.LossStart)
+		}
 	}
 }

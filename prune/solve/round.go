@@ -58,17 +58,24 @@ func (t *target) baseline(l Layer) *Result {
 	return r
 }
 
-// finish rounds f to the stored layer, or nowag where that is not better.
-func (t *target) finish(r *Result, f *factors, nowag Layer) {
+// finish rounds f to the stored layer, or nowag where that is not better. w is
+// W′ as tiles.
+func (t *target) finish(r *Result, f *factors, w []float32, nowag Layer) {
 	r.Layer = t.fold(f)
-	r.LossRounded = t.relative(t.productLoss(&r.Layer))
-	plain := t.baseline(nowag)
-	// What f32 may make of the error of a product, relative to ‖W′‖: that of two
-	// sums of as many terms as a block has, with a margin of 8.
-	e := 8 * 2 * math.Sqrt(float64(max(t.bo, t.bi))) * 0x1p-24
-	if !(r.LossRounded+2*e*math.Sqrt(r.LossRounded)+e*e <= plain.LossRounded) {
-		r.Layer, r.LossRounded, r.FellBack = plain.Layer, plain.LossRounded, true
+	r.LossRounded = t.relative(t.productLoss(&r.Layer, w))
+	roundBF16(nowag.Values)
+	plain := t.relative(t.plainLoss(&nowag))
+	// False for NaN as well.
+	if !(r.LossRounded+t.rounding(r.LossRounded) <= plain) {
+		r.Layer, r.LossRounded, r.FellBack = nowag, plain, true
 	}
+}
+
+// rounding is what f32 may make of a relative loss: each product errs, relative
+// to ‖W′‖, like two sums of as many terms as a block has, with a margin of 8.
+func (t *target) rounding(loss float64) float64 {
+	e := 8 * 2 * math.Sqrt(float64(max(t.bo, t.bi))) * 0x1p-24
+	return 2*e*math.Sqrt(loss) + e*e
 }
 
 // fold takes the rows' norms into A and the columns' norms and weights into B,
@@ -140,8 +147,8 @@ func roundBF16(x []float32) {
 	}
 }
 
-// productLoss is ‖W′ − A·S·B′‖² of a stored layer with A and B.
-func (t *target) productLoss(l *Layer) float64 {
+// productLoss is ‖W′ − A·S·B′‖² of a stored layer with A and B, W′ as tiles.
+func (t *target) productLoss(l *Layer, w []float32) float64 {
 	m, bo, bi, n := t.math, t.bo, t.bi, t.bo*t.bi
 	a, b := make([]float32, len(l.A)), make([]float32, len(l.B))
 	parallel(t.threads, t.p.Out, func(_, i int) {
@@ -156,7 +163,6 @@ func (t *target) productLoss(l *Layer) float64 {
 		}
 		t.scaleIn(b[i*bi:][:bi], x, i/bi)
 	})
-	w := t.scaled()
 	losses, spaces := make([]float64, t.nj*t.nk), make([]float32, 3*n*t.threads)
 	parallel(t.threads, t.nj*t.nk, func(worker, task int) {
 		space, j, k := spaces[3*n*worker:][:3*n], task/t.nk, task%t.nk
@@ -230,7 +236,7 @@ func Loss(p *Problem, l *Layer, o Options) (float64, error) {
 	if l.A == nil {
 		return t.relative(t.plainLoss(l)), nil
 	}
-	return t.relative(t.productLoss(l)), nil
+	return t.relative(t.productLoss(l, t.scaled())), nil
 }
 
 func sum(x []float64) float64 {

@@ -189,11 +189,29 @@ func TestCurveFalls(t *testing.T) {
 			t.Errorf("sweep %d: loss %v after %v", i, r.Curve[i], r.Curve[i-1])
 		}
 	}
-	if d := math.Abs(r.LossEnd - r.Curve[30]); d > 1e-5*r.LossEnd {
+	if d := math.Abs(r.LossEnd - r.Curve[30]); d > (&target{bo: 32, bi: 32}).rounding(r.LossEnd) {
 		t.Errorf("loss %v at the end, the curve says %v", r.LossEnd, r.Curve[30])
 	}
 	if r.LossEnd > 0.6*r.LossStart {
 		t.Errorf("loss %v after 30 sweeps, %v before", r.LossEnd, r.LossStart)
+	}
+}
+
+func TestAdamLowersTheLoss(t *testing.T) {
+	p := randomProblem(rand.New(rand.NewPCG(7, 8)), 32, 48)
+	r, err := Prune(context.Background(), p, Options{Solver: Adam, Iterations: 300, Math: best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Curve) != 301 || r.Curve[0] > r.LossStart*(1+1e-5) || r.Curve[0] < r.LossStart*(1-1e-5) || r.Curve[300] != r.LossEnd {
+		t.Errorf("a curve of %d from %v to %v, want from %v to %v", len(r.Curve), r.Curve[0], r.Curve[300], r.LossStart, r.LossEnd)
+	}
+	if r.LossEnd > 0.8*r.LossStart {
+		t.Errorf("loss %v after 300 iterations, %v before", r.LossEnd, r.LossStart)
+	}
+	r, err = Prune(context.Background(), p, Options{Solver: Adam, Limit: 1, Math: best})
+	if err != nil || r.Steps != 0 {
+		t.Errorf("%d steps within a nanosecond, %v", r.Steps, err)
 	}
 }
 

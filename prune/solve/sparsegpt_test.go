@@ -104,7 +104,7 @@ func TestSparseGPTDeadInput(t *testing.T) {
 func TestBaselines(t *testing.T) {
 	rng := rand.New(rand.NewPCG(24, 1))
 	p := randomProblem(rng, 12, 20)
-	n := normalize(p)
+	n := normalize(p, 1)
 	for _, method := range []Method{Magnitude, Wanda, NoWagP} {
 		r, err := Prune(context.Background(), p, Options{Method: method, Math: best})
 		if err != nil {

@@ -1,6 +1,7 @@
 package solve
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -35,7 +36,7 @@ func randomDescent(t *testing.T, seed uint64, blocks bool) *descent {
 			d.s[i] += 0.05 * float32(rng.NormFloat64())
 		}
 	}
-	d.pace = pace{1, 1, 0}
+	d.pace = pace{wrappers: 1, core: 1}
 	return d
 }
 
@@ -151,9 +152,9 @@ func TestStepsBeyondTheMinimum(t *testing.T) {
 	}
 }
 
-// TestStepCore: the step lowers the loss by what it says, and the group that it
+// TestStepCores: the step lowers the loss by what it says, and the group that it
 // visits last is then the best of all masks and values.
-func TestStepCore(t *testing.T) {
+func TestStepCores(t *testing.T) {
 	for _, blocks := range []bool{false, true} {
 		d := randomDescent(t, 14, blocks)
 		for j := range d.nj {
@@ -165,7 +166,8 @@ func TestStepCore(t *testing.T) {
 		for j := range d.nj {
 			for k := range d.nk {
 				before := d.naive()
-				_, gain := d.stepCore(&d.spaces[0], j, k)
+				d.stepCores(&d.spaces[0], j, j+1, k)
+				gain := d.gains[j*d.nk+k]
 				after := d.naive()
 				if math.Abs(before-gain-after) > 1e-5*before || !(gain > 0) {
 					t.Fatalf("loss %v to %v, a decrease of %v was promised", before, after, gain)
@@ -217,7 +219,7 @@ func (d *descent) bestWith(group []float32, m int) float64 {
 func TestCarry(t *testing.T) {
 	d := randomDescent(t, 15, false)
 	d.keepStart(&d.saved[0], d.loss())
-	d.pace = pace{1.5, 1.3, 0.7}
+	d.pace = pace{1.5, 1.3, 0.7, 0.5}
 	d.sweep(&d.saved[0], &d.saved[1])
 	d.sweep(&d.saved[1], &d.saved[0])
 	if a, b := d.loss(), d.saved[0].loss; math.Abs(a-b) < 1e-5*b {
@@ -228,6 +230,29 @@ func TestCarry(t *testing.T) {
 		if now := d.loss(); math.Abs(now-want) > 1e-5*want {
 			t.Errorf("loss %v of what was saved, want %v", now, want)
 		}
+	}
+}
+
+// TestRisesAreTakenBack: steps far beyond the minimum let the loss rise, and
+// what counts in the end is the best state.
+func TestRisesAreTakenBack(t *testing.T) {
+	d := randomDescent(t, 18, false)
+	r := &Result{LossStart: d.relative(d.loss())}
+	o := &Options{Sweeps: 12, Progress: func(int, float64) {}}
+	wild := func(calm int, last bool) pace { return pace{wrappers: 1 + float32(calm), core: 1} }
+	if err := d.run(context.Background(), r, o, wild); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rises == 0 || r.Rises == r.Steps {
+		t.Fatalf("%d rises in %d steps", r.Rises, r.Steps)
+	}
+	for i := 1; i < len(r.Curve); i++ {
+		if !(r.Curve[i] <= r.Curve[i-1]) {
+			t.Errorf("loss %v after %v", r.Curve[i], r.Curve[i-1])
+		}
+	}
+	if want := r.Curve[r.Steps]; math.Abs(r.LossEnd-want) > 1e-5*want {
+		t.Errorf("loss %v at the end, want %v", r.LossEnd, want)
 	}
 }
 

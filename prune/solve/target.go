@@ -20,6 +20,7 @@ type target struct {
 	bo, bi int       // block height and width
 	nj, nk int       // blocks down and across
 	root   []float64 // [In], √h
+	weight []float64 // [In], √h over the column's norm
 	factor []float64 // [nk, bi, bi], L lower triangular, or nil for diag(root)
 	total  float64   // ‖W′‖²
 }
@@ -29,19 +30,19 @@ const damping = 0.01
 
 func newTarget(p *Problem, o *Options) (*target, error) {
 	t := &target{
-		p: p, n: normalize(p), math: o.Math, threads: o.Threads, bo: o.BlockOut, bi: o.BlockIn,
-		nj: p.Out / o.BlockOut, nk: p.In / o.BlockIn, root: make([]float64, p.In),
+		p: p, n: normalize(p, o.Threads), math: o.Math, threads: o.Threads, bo: o.BlockOut, bi: o.BlockIn,
+		nj: p.Out / o.BlockOut, nk: p.In / o.BlockIn, root: make([]float64, p.In), weight: make([]float64, p.In),
 	}
 	for j, h := range t.n.h {
 		t.root[j] = math.Sqrt(h)
+		t.weight[j] = t.root[j] / t.n.col[j]
 	}
 	if p.Hessian.Blocks != nil {
 		if err := t.factorBlocks(); err != nil {
 			return nil, err
 		}
 	}
-	zero := Layer{Out: p.Out, In: p.In, Values: make([]float32, p.Out*p.In/2), Mask: make([]uint8, p.Out*p.In/4)}
-	t.total = t.plainLoss(&zero)
+	t.total = t.plainLoss(nil)
 	return t, nil
 }
 
@@ -107,15 +108,15 @@ func cholesky(a []float64, n int) bool {
 // scaleIn makes a row x [bi] of a matrix over the inputs of block k, times c,
 // one in scaled space: x·diag(1/c)·L. x is overwritten.
 func (t *target) scaleIn(dst []float32, x []float64, k int) {
-	b, col := t.bi, t.n.col[k*t.bi:]
-	for q := range x {
-		x[q] /= col[q]
-	}
+	b := t.bi
 	if t.factor == nil {
-		for q, v := range x {
-			dst[q] = float32(v * t.root[k*b+q])
+		for q, w := range t.weight[k*b:][:len(x)] {
+			dst[q] = float32(x[q] * w)
 		}
 		return
+	}
+	for q, c := range t.n.col[k*b:][:len(x)] {
+		x[q] /= c
 	}
 	l := t.factor[k*b*b:][:b*b]
 	for q := range b { // row q of L ends at q: x[q] is not read after its turn
@@ -162,23 +163,25 @@ func (t *target) relative(loss float64) float64 {
 	return loss / t.total
 }
 
-// plainLoss is ‖(W̄ − S̄)·L‖² of a layer without A and B.
+// plainLoss is ‖(W̄ − S̄)·L‖² of a layer without A and B, S = 0 where it is nil.
 func (t *target) plainLoss(l *Layer) float64 {
 	p, n, rows := t.p, t.n, make([]float64, t.p.Out)
 	x := make([]float64, t.threads*t.bi)
 	y := make([]float32, t.threads*t.bi)
 	parallel(t.threads, p.Out, func(worker, i int) {
 		x, y := x[worker*t.bi:][:t.bi], y[worker*t.bi:][:t.bi]
-		sum := 0.0
+		sum, inverse := 0.0, 1/n.row[i]
 		for k := range t.nk {
-			for q := 0; q < t.bi; q += 4 {
-				at := i*p.In + k*t.bi + q
-				for s, w := range p.W[at : at+4] {
-					x[q+s] = float64(w) / n.row[i]
+			at := i*p.In + k*t.bi
+			for q, w := range p.W[at:][:t.bi] {
+				x[q] = float64(w) * inverse
+			}
+			if l != nil {
+				for g, m := range l.Mask[at/4:][:t.bi/4] {
+					v := l.Values[at/2+2*g:][:2]
+					x[4*g+pairs[m][0]] -= float64(v[0]) * inverse
+					x[4*g+pairs[m][1]] -= float64(v[1]) * inverse
 				}
-				kept, v := pairs[l.Mask[at/4]], l.Values[at/2:at/2+2]
-				x[q+kept[0]] = (float64(p.W[at+kept[0]]) - float64(v[0])) / n.row[i]
-				x[q+kept[1]] = (float64(p.W[at+kept[1]]) - float64(v[1])) / n.row[i]
 			}
 			t.scaleIn(y, x, k)
 			for _, v := range y {
@@ -187,11 +190,7 @@ func (t *target) plainLoss(l *Layer) float64 {
 		}
 		rows[i] = sum
 	})
-	total := 0.0
-	for _, r := range rows {
-		total += r
-	}
-	return total
+	return sum(rows)
 }
 
 // scaled is W′ as tiles [nj, nk, bo, bi].
@@ -200,9 +199,10 @@ func (t *target) scaled() []float32 {
 	x := make([]float64, t.threads*t.bi)
 	parallel(t.threads, t.p.Out, func(worker, i int) {
 		x := x[worker*t.bi:][:t.bi]
+		inverse := 1 / t.n.row[i]
 		for k := range t.nk {
-			for q := range x {
-				x[q] = float64(t.p.W[i*t.p.In+k*t.bi+q]) / t.n.row[i]
+			for q, v := range t.p.W[i*t.p.In+k*t.bi:][:t.bi] {
+				x[q] = float64(v) * inverse
 			}
 			t.scaleIn(t.tile(w, i/t.bo, k)[i%t.bo*t.bi:][:t.bi], x, k)
 		}
