@@ -57,20 +57,21 @@ func (s *Sensitivity) rate() float64 {
 // Choice is which modules are pruned, and what that is predicted to cost.
 type Choice struct {
 	Dense  map[string]bool // modules that stay dense
-	KL     float64         // Σ over the pruned modules: ln(PPL/dense) to be expected
+	KL     float64         // Σ over the pruned modules, nats a token: what to expect of the whole
+	Loss   float64         // ln(PPL/dense) to expect
 	Sparse float64         // share of the modules' weights that is pruned
 }
 
 // Choose prunes the modules that cost least KL for each byte saved, as many as
-// the budget allows. KLs of single modules add up (design notes: within 0.014 of
-// ln(PPL/dense) at six points from 25 % to 100 %).
-func (b *Budget) Choose(all []Sensitivity) Choice {
+// the budget allows. The KLs of single modules add up to that of the whole;
+// lossPerKL turns them into ln(PPL/dense).
+func (b *Budget) Choose(all []Sensitivity, lossPerKL float64) Choice {
 	limit := math.Inf(1)
 	switch {
 	case b.MaxKL > 0:
 		limit = b.MaxKL
 	case b.MaxPPL > 0:
-		limit = math.Log1p(b.MaxPPL)
+		limit = math.Log1p(b.MaxPPL) / lossPerKL
 	}
 	total := int64(0)
 	for i := range all {
@@ -104,6 +105,7 @@ func (b *Budget) Choose(all []Sensitivity) Choice {
 		c.KL += max(0, s.KL)
 		weights += w
 	}
+	c.Loss = c.KL * lossPerKL
 	c.Sparse = weights / float64(max(1, total))
 	return c
 }

@@ -21,7 +21,7 @@ func (r *run) finish(stop context.Context) error {
 	if err != nil {
 		return err
 	}
-	choice := r.Recipe.Budget.Choose(all)
+	choice := r.Recipe.Budget.Choose(all, r.state.LossPerKL)
 	r.log("choice", "sparse", choice.Sparse, "kl", choice.KL, "dense", len(choice.Dense))
 	folder := filepath.Join(r.Partial(), "out")
 	if err := os.RemoveAll(folder); err != nil { // of an attempt that was broken off
@@ -113,7 +113,7 @@ func (r *run) measure(stop context.Context) ([]Sensitivity, error) {
 		return all, nil
 	}
 	windows := probeWindows(r.windows, r.Recipe.Budget.Tokens)
-	done := true
+	done := r.state.LossPerKL > 0
 	for i := range r.modules {
 		done = done && len(r.state.KL[r.modules[i].Name]) >= len(windows)
 	}
@@ -145,11 +145,18 @@ func (r *run) probe(stop context.Context, windows [][]int32) error {
 		return l.Dense(), nil
 	}
 	began := time.Now()
-	return sensitivities(stop, p, r.modules, windows, weights, r.state.KL, func(done, all int) error {
+	err = sensitivities(stop, p, r.modules, windows, weights, r.state.KL, func(done, all int) error {
 		r.tell(Event{Phase: "sensitivity", Done: int64(done), All: int64(all), Seconds: time.Since(began).Seconds()})
 		r.state.Seconds = r.seconds()
 		return r.state.save(r.Partial())
 	})
+	if err != nil {
+		return err
+	}
+	if r.state.LossPerKL, err = lossPerKL(stop, p, r.modules, probeWindows(r.windows, wholeWindows*probeWindow), weights); err != nil {
+		return err
+	}
+	return r.state.save(r.Partial())
 }
 
 // probeWindows are the windows that sensitivities are measured on: the beginning

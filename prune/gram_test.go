@@ -70,7 +70,7 @@ func TestChoose(t *testing.T) {
 		"a third":   {Budget{Sparse: 1.0 / 3}, []string{"a", "c", "d"}, 0.011},
 		"no budget": {Budget{MaxKL: 1e-9}, []string{"a", "b", "c", "d", "e"}, 0},
 	} {
-		got := c.b.Choose(all)
+		got := c.b.Choose(all, 1)
 		if len(got.Dense) != len(c.dense) || math.Abs(got.KL-c.kl) > 1e-12 {
 			t.Errorf("%s: got %v, KL %v, want %v, %v", name, got.Dense, got.KL, c.dense, c.kl)
 		}

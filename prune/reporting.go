@@ -102,7 +102,7 @@ func (r *run) reportBudget(rep *report.Report, all []Sensitivity, choice Choice,
 		rep.Sensitivity = append(rep.Sensitivity, report.Sensitivity{Name: s.Module.Name, KL: s.KL,
 			KLPerWeight: s.KL / float64(s.Module.Weights()), KeptDense: choice.Dense[s.Module.Name]})
 	}
-	rep.Prediction = &report.Prediction{KLSum: choice.KL, PredictedPPLRatio: math.Exp(choice.KL)}
+	rep.Prediction = &report.Prediction{KLSum: choice.KL, PredictedPPLRatio: math.Exp(choice.Loss)}
 	if eval != nil {
 		rep.Prediction.MeasuredKL, rep.Prediction.MeasuredPPLRatio = &eval.KL, &eval.Ratio
 	}

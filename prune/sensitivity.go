@@ -119,20 +119,46 @@ func (p *probe) begin(ids []int32) error {
 	})
 }
 
-// kl runs layer with other weights in one of its modules, and the layers after
-// it as they are. It returns the mean KL(dense ‖ this) in nats.
-func (p *probe) kl(ids []int32, layer int, weights map[string]kernels.Matrix) (float64, error) {
-	batch := p.batch(ids)
-	x, err := p.layer(ids, layer, weights)
+// kl runs layer with other weights in some of its modules, and the layers after
+// it as they are.
+func (p *probe) kl(ids []int32, layer int, weights map[string]kernels.Matrix) (shift, error) {
+	x, err := p.layer(ids, layer, p.inputs[layer], weights)
 	if err != nil {
-		return 0, err
+		return shift{}, err
 	}
+	return p.rest(ids, layer+1, x)
+}
+
+// all runs every layer with the weights that it gets from weights.
+func (p *probe) all(ids []int32, weights func(layer int) (map[string]kernels.Matrix, error)) (shift, error) {
+	x := p.inputs[0]
+	for layer := range p.d.Layers {
+		w, err := weights(layer)
+		if err != nil {
+			return shift{}, err
+		}
+		if x, err = p.layer(ids, layer, x, w); err != nil {
+			return shift{}, err
+		}
+	}
+	return p.rest(ids, len(p.d.Layers), x)
+}
+
+// shift is how far predictions are from the dense model's, means over tokens.
+type shift struct {
+	kl  float64 // KL(dense ‖ this), nats
+	nll float64 // growth of the negative log-likelihood, nats
+}
+
+// rest runs the layers from … on x [rows, dim] and compares the predictions.
+func (p *probe) rest(ids []int32, from int, x []float32) (s shift, err error) {
+	batch := p.batch(ids)
 	if err := writeRows(p.b, p.d.Hidden(batch), x); err != nil {
-		return 0, err
+		return s, err
 	}
-	p.d.Blocks(p.pass, batch, layer+1, len(p.d.Layers))
+	p.d.Blocks(p.pass, batch, from, len(p.d.Layers))
 	v := p.shape.Config.Vocab
-	kl := make([]float64, len(ids))
+	kl, nll := make([]float64, len(ids)), make([]float64, len(ids))
 	err = p.predict(batch, func(row int, z []float32, scratch []float32) {
 		lse := kernels.LogSumExp(z, scratch)
 		y, chance := p.dense[row*v:][:v], p.chance[row*v:][:v]
@@ -141,16 +167,20 @@ func (p *probe) kl(ids []int32, layer int, weights map[string]kernels.Matrix) (f
 			sum += float64(c) * float64(y[i]-z[i])
 		}
 		kl[row] = sum - p.lse[row] + lse
+		if row+1 < len(ids) {
+			target := ids[row+1]
+			nll[row] = lse - float64(z[target]) - (p.lse[row] - float64(y[target]))
+		}
 	})
-	mean := 0.0
-	for _, k := range kl {
-		mean += k / float64(len(kl))
+	for row := range ids {
+		s.kl += kl[row] / float64(len(ids))
+		s.nll += nll[row] / float64(max(1, len(ids)-1))
 	}
-	return mean, err
+	return s, err
 }
 
-// layer runs one layer on what the dense layers before it gave.
-func (p *probe) layer(ids []int32, layer int, weights map[string]kernels.Matrix) ([]float32, error) {
+// layer runs one layer on x [rows, dim], what the layers before it gave.
+func (p *probe) layer(ids []int32, layer int, x []float32, weights map[string]kernels.Matrix) ([]float32, error) {
 	b, err := kernels.NewCPU(kernels.Options{ISA: p.compute.ISA, Compute: kernels.F32, Threads: p.compute.Threads})
 	if err != nil {
 		return nil, err
@@ -178,15 +208,15 @@ func (p *probe) layer(ids []int32, layer int, weights map[string]kernels.Matrix)
 	}
 	batch := &kernels.Batch{Tokens: ids, Seqs: []kernels.Span{{Rows: len(ids), Pages: pages}}, KV: kv}
 	h := d.Hidden(batch)
-	if err := writeRows(b, h, p.inputs[layer]); err != nil {
+	if err := writeRows(b, h, x); err != nil {
 		return nil, err
 	}
 	d.Blocks(pass, batch, 0, 1)
 	if err := pass.End(); err != nil {
 		return nil, err
 	}
-	x := make([]float32, len(ids)*c.Dim)
-	return x, readRows(b, x, h)
+	y := make([]float32, len(ids)*c.Dim)
+	return y, readRows(b, y, h)
 }
 
 // predict gives the logits of each row to use, several rows at a time; scratch
@@ -275,6 +305,7 @@ func sensitivities(ctx context.Context, p *probe, modules []Module, windows [][]
 			for end < len(modules) && modules[end].Layer == modules[i].Layer {
 				end++
 			}
+			measured := false
 			for ; i < end; i++ {
 				m := &modules[i]
 				if len(known[m.Name]) > w {
@@ -293,11 +324,15 @@ func sensitivities(ctx context.Context, p *probe, modules []Module, windows [][]
 				if err != nil {
 					return err
 				}
-				kl, err := p.kl(ids, m.Layer, map[string]kernels.Matrix{m.Name: &dense{m.Out, m.In, dw}})
+				s, err := p.kl(ids, m.Layer, map[string]kernels.Matrix{m.Name: &dense{m.Out, m.In, dw}})
 				if err != nil {
 					return fmt.Errorf("%s: %w", m.Name, err)
 				}
-				known[m.Name] = append(known[m.Name], kl)
+				known[m.Name] = append(known[m.Name], s.kl)
+				measured = true
+			}
+			if !measured {
+				continue
 			}
 			if err := keep(w*len(modules)+end, len(windows)*len(modules)); err != nil {
 				return err
@@ -305,4 +340,42 @@ func sensitivities(ctx context.Context, p *probe, modules []Module, windows [][]
 		}
 	}
 	return nil
+}
+
+// wholeWindows is how many windows the fully pruned model is compared on.
+const wholeWindows = 8
+
+// lossPerKL is how much the negative log-likelihood grows for each nat of KL when
+// all modules are pruned: 1 for a model that predicts the text as well as it
+// believes, less for one that was trained away from it.
+func lossPerKL(ctx context.Context, p *probe, modules []Module, windows [][]int32, weights func(*Module) ([]float32, error)) (float64, error) {
+	of := func(layer int) (map[string]kernels.Matrix, error) {
+		all := map[string]kernels.Matrix{}
+		for i := range modules {
+			if m := &modules[i]; m.Layer == layer {
+				w, err := weights(m)
+				if err != nil {
+					return nil, err
+				}
+				all[m.Name] = &dense{m.Out, m.In, w}
+			}
+		}
+		return all, nil
+	}
+	var sum shift
+	for _, ids := range windows {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := p.begin(ids); err != nil {
+			return 0, err
+		}
+		s, err := p.all(ids, of)
+		if err != nil {
+			return 0, err
+		}
+		sum.kl, sum.nll = sum.kl+s.kl, sum.nll+s.nll
+	}
+	// Little text, or a loss near nothing, says little about the ratio.
+	return min(2, max(0.25, sum.nll/max(sum.kl, 1e-9))), nil
 }
