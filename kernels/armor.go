@@ -9,18 +9,26 @@ func blocksPerTask(block int) int { return max(1, 64/block) }
 
 // blocksOfB computes blocks first … end-1 of z = B·x for token tiles lo … hi-1.
 func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
-	m, size := j.g.bs[b], j.types.activationSize()
-	n := m.blockTiles()
+	m, n, pitch := j.g.bs[b], j.g.bs[b].blockTiles(), j.types.pitch(j.g.in)
 	ld := (end-first)*m.block + tileRows
 	for i := lo; i < hi; i++ {
 		_, rows, mr := j.plan.tile(i)
 		for k := first; k < end; k++ {
 			// A block's last tile may reach into the next one's columns, which
 			// come after it.
-			x := j.panel(i)[k*m.block*mr*size:]
-			j.product(m, k*n, n, mr, x, s.y[(k-first)*m.block:], ld, false)
+			x := j.panel(i)[j.types.at(k*m.block, mr):]
+			j.blockProduct(s, m, k*n, n, mr, x, pitch, s.y[(k-first)*m.block:], ld, false)
 		}
-		j.c.quads(j.types, j.quad(b, i)[first*m.block*mr*size:], s.y, ld, rows, (end-first)*m.block, mr, s.line)
+		z := j.quad(b, i)[j.types.at(first*m.block, mr):]
+		j.c.activations(j.types, true, z, pitch, s.y, ld, rows, (end-first)*m.block, mr, s.line)
+	}
+}
+
+// blockProduct multiplies the tiles of a block, as many at a time as weights takes.
+func (j *linearJob) blockProduct(s *linearScratch, m *packed, first, n, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
+	for t := 0; t < n; t += maxRowTiles {
+		w := j.weights(s, m, first+t, min(maxRowTiles, n-t))
+		j.product(w, mr, x, pitch, y[t*tileRows:], ldy, add)
 	}
 }
 
@@ -30,10 +38,11 @@ func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
 	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
 		hi := min(lo+chunkTiles, j.plan.tiles())
 		for t := 0; t < ld/tileRows; t += step {
+			w := j.weights(s, sec.w, first/tileRows+t, min(step, ld/tileRows-t))
 			for i := lo; i < hi; i++ {
 				_, _, mr := j.plan.tile(i)
 				y := s.u[(i-lo)*j.plan.big*ld+t*tileRows:]
-				j.product(sec.w, first/tileRows+t, min(step, ld/tileRows-t), mr, j.quad(sec.b, i), y, ld, false)
+				j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), y, ld, false)
 			}
 		}
 		for i := lo; i < hi; i++ {
@@ -46,8 +55,8 @@ func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
 // rows first … first+n-1.
 func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, first, n, tile int) {
 	row, rows, mr := j.plan.tile(tile)
-	m, size := sec.a, j.types.activationSize()
-	j.c.panel(j.types, s.panel, u, ld, rows, n, mr)
+	m, pitch := sec.a, j.types.pitch(n)
+	j.c.activations(j.types, false, s.panel, pitch, u, ld, rows, n, mr, nil)
 	whole := m.block%tileRows == 0
 	y, ldy, add := s.y, n+tileRows, false
 	if whole {
@@ -55,7 +64,7 @@ func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, f
 	}
 	for k := 0; k < n; k += m.block {
 		tiles := m.blockTiles()
-		j.product(m, (first+k)/m.block*tiles, tiles, mr, s.panel[k*mr*size:], y[k:], ldy, add)
+		j.blockProduct(s, m, (first+k)/m.block*tiles, tiles, mr, s.panel[j.types.at(k, mr):], pitch, y[k:], ldy, add)
 	}
 	if !whole {
 		j.emit(s.y, ldy, row, rows, sec.first+first, n)

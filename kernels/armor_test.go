@@ -291,6 +291,11 @@ func TestArmorComposes(t *testing.T) {
 		for i, at := range armorTests() {
 			at.parts = at.parts[:1]
 			at.parts[0].dense = false
+			// AMX sums 32 inputs at a time: those of smaller blocks otherwise than
+			// those of a whole row.
+			if ap := at.parts[0]; c.denseTypes(8*at.typ.Size()) == bf16amx && (ap.a%tileLine > 0 || ap.b%tileLine > 0) {
+				continue
+			}
 			rows, rng := 1+i%29, kerneltest.Rand(uint64(i))
 			p := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
 			x := upload(t, c, rows, at.in, kerneltest.Normal(rng, rows*at.in))
@@ -341,7 +346,7 @@ func TestArmorInvariant(t *testing.T) {
 	at := armorTest{192, BF16, []armorPart{{192, 64, 64, -1, false, false}, {40, 0, 0, -1, true, true}, {96, 32, 0, 0, false, true}, {40, 8, 12, -1, false, false}, {36, 0, 0, -1, false, false}}}
 	backends(t, func(t *testing.T, c *CPU) {
 		for _, at.typ = range []DType{F32, BF16} {
-			rows := chunkTiles*c.plan(1000).big + 5
+			rows := chunkTiles*c.plan(c.denseTypes(8*at.typ.Size()), 1000).big + 5
 			rng := kerneltest.Rand(5)
 			parts := at.make(rng, func(n int) []float32 { return truncated(rng, n) })
 			g, err := c.NewGroup(parts...)

@@ -11,13 +11,14 @@ const attendChunk = 32 * PageTokens
 
 // attendScratch is one worker's memory for a tile of query rows.
 type attendScratch struct {
-	q      []float32 // [rows, head_dim]
-	panel  []byte    // q as a panel
-	weight []byte    // a chunk's probabilities as a panel
-	scores []float32 // [rows, attendChunk]
-	out    []float32 // [rows, head_dim padded]
-	max    [padRows]float32
-	sum    [padRows]float32
+	q      []float32        // [rows, head_dim]
+	list   []unsafe.Pointer // [pages of a chunk]: their keys or values, for AMX
+	panel  []byte           // q as a panel
+	weight []byte           // a chunk's probabilities as a panel
+	scores []float32        // [rows, attendChunk]
+	out    []float32        // [rows, head_dim padded]
+	max    [maxTokens]float32
+	sum    [maxTokens]float32
 }
 
 // attendJob is causal attention. A query row is one head of one token; the rows
@@ -46,17 +47,18 @@ func (p *pass) Attend(dst, qkv Buf, b *Batch, layer int) {
 	j.types = p.c.denseTypes(8 * j.kv.Type.Size())
 	for w := range j.scratch {
 		s := &j.scratch[w]
-		if s.scores == nil || len(s.q) < padRows*hd {
-			s.q = make([]float32, padRows*hd)
-			s.panel = make([]byte, 4*padRows*hd)
-			s.weight = make([]byte, 4*padRows*attendChunk)
-			s.scores = make([]float32, padRows*attendChunk)
-			s.out = make([]float32, padRows*j.kv.padded)
+		if rows := p.c.plan(j.types, maxTokens).big; len(s.q) < rows*hd || len(s.scores) < rows*attendChunk {
+			s.q = make([]float32, rows*hd)
+			s.list = make([]unsafe.Pointer, attendChunk/PageTokens)
+			s.panel = make([]byte, 4*rows*j.types.pitch(hd))
+			s.weight = make([]byte, 4*rows*j.types.pitch(attendChunk))
+			s.scores = make([]float32, rows*attendChunk)
+			s.out = make([]float32, rows*j.kv.padded)
 		}
 	}
 	tasks := 0
 	for i := range b.Seqs {
-		tasks += p.c.plan(b.Seqs[i].Rows*j.share).tiles() * j.kv.KVHeads
+		tasks += p.c.plan(j.types, b.Seqs[i].Rows*j.share).tiles() * j.kv.KVHeads
 	}
 	p.run(j, tasks)
 }
@@ -65,7 +67,7 @@ func (j *attendJob) run(worker, task int) {
 	row := 0
 	for i := range j.b.Seqs {
 		s := &j.b.Seqs[i]
-		plan := j.c.plan(s.Rows * j.share)
+		plan := j.c.plan(j.types, s.Rows*j.share)
 		if n := plan.tiles() * j.kv.KVHeads; task >= n {
 			task -= n
 			row += s.Rows
@@ -87,7 +89,7 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 		s.max[r], s.sum[r] = float32(math.Inf(-1)), 0
 	}
 	clear(s.out[:rows*j.kv.padded])
-	c.panel(j.types, s.panel, s.q, hd, rows, hd, mr)
+	c.activations(j.types, false, s.panel, j.types.pitch(hd), s.q, hd, rows, hd, mr, nil)
 	keys := seq.Pos + (first+rows-1)/j.share + 1 // of the last row
 	for at := 0; at < keys; at += attendChunk {
 		n := min(attendChunk, keys-at)
@@ -96,7 +98,7 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 		for r := range rows {
 			j.soften(s, r, seq.Pos+(first+r)/j.share+1-at, len(pages)*PageTokens)
 		}
-		c.panel(j.types, s.weight, s.scores, attendChunk, rows, len(pages)*PageTokens, mr)
+		c.activations(j.types, false, s.weight, j.types.pitch(attendChunk), s.scores, attendChunk, rows, len(pages)*PageTokens, mr, nil)
 		j.weigh(s, pages, n, head, mr)
 	}
 	for r := range rows {
@@ -115,6 +117,14 @@ func (j *attendJob) query(row, r, head int) []float32 {
 // score multiplies the queries in the panel with the keys of the pages.
 func (j *attendJob) score(s *attendScratch, pages []int32, head, mr int) {
 	k := j.kv.HeadDim / j.kv.perStep()
+	if j.types == bf16amx {
+		for i, page := range pages {
+			s.list[i] = unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
+		}
+		pitch := j.types.pitch(j.kv.HeadDim)
+		j.c.tiles(false, s.list[:len(pages)], mr, unsafe.Pointer(&s.panel[0]), pitch, k, &s.scores[0], attendChunk, false)
+		return
+	}
 	for i, page := range pages {
 		keys := unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
 		j.c.dense(j.types, 1, mr, keys, 0, unsafe.Pointer(&s.panel[0]), k, &s.scores[i*PageTokens], attendChunk, false)
@@ -147,6 +157,15 @@ func (j *attendJob) soften(s *attendScratch, r, n, width int) {
 // weigh adds the values of n keys, weighted by the panel's probabilities.
 func (j *attendJob) weigh(s *attendScratch, pages []int32, n, head, mr int) {
 	step := j.kv.perStep()
+	if j.types == bf16amx {
+		for i, page := range pages {
+			s.list[i] = unsafe.Pointer(&j.kv.values(page, j.layer, head)[0])
+		}
+		last := ceil(n-(len(pages)-1)*PageTokens, step)
+		pitch := j.types.pitch(attendChunk)
+		j.c.tileSums(s.list[:len(pages)], last, j.kv.padded/tileRows, mr, unsafe.Pointer(&s.weight[0]), pitch, &s.out[0], j.kv.padded)
+		return
+	}
 	pagePanel := PageTokens * mr * j.types.activationSize()
 	tiles, stride := j.kv.padded/tileRows, PageTokens*tileRows*j.kv.Type.Size()
 	for i, page := range pages {

@@ -56,26 +56,28 @@ func benchmarkParts(b *testing.B, isa ISA, compute DType, out, in, rows int, par
 }
 
 // BenchmarkArmor sets a dense layer beside ARMOR ones of the same shape, blocks
-// of 128, and a core alone. GFLOPS are the dense matrix's.
+// of 128 or 64, and a core alone. GFLOPS are the dense matrix's.
 func BenchmarkArmor(b *testing.B) {
-	const n = 2048
-	rng := kerneltest.Rand(1)
-	at := armorTest{n, BF16, []armorPart{{n, 128, 128, -1, false, false}}}
-	whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
-	parts := []struct {
-		name string
-		part Part
-	}{
-		{"dense", Part{W: &plain{n, n, truncated(rng, n*n)}, Type: BF16}},
-		{"core", Part{Core: whole.Core, Type: BF16}},
-		{"armor", whole},
-	}
-	for _, rows := range []int{1, 4, 16, 64, 512} {
-		for isa := AVX2; isa <= BestISA(); isa++ {
-			for _, p := range parts {
-				b.Run(fmt.Sprintf("rows=%d/%v/%s", rows, isa, p.name), func(b *testing.B) {
-					benchmarkParts(b, isa, BF16, n, n, rows, p.part)
-				})
+	for _, shape := range []struct{ out, in, block int }{{2048, 2048, 128}, {576, 1536, 64}} {
+		rng := kerneltest.Rand(1)
+		out, in := shape.out, shape.in
+		at := armorTest{in, BF16, []armorPart{{out, shape.block, shape.block, -1, false, false}}}
+		whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
+		parts := []struct {
+			name string
+			part Part
+		}{
+			{"dense", Part{W: &plain{out, in, truncated(rng, out*in)}, Type: BF16}},
+			{"core", Part{Core: whole.Core, Type: BF16}},
+			{"armor", whole},
+		}
+		for _, rows := range []int{1, 4, 16, 64, 512} {
+			for isa := AVX2; isa <= BestISA(); isa++ {
+				for _, p := range parts {
+					b.Run(fmt.Sprintf("%dx%d/rows=%d/%v/%s", out, in, rows, isa, p.name), func(b *testing.B) {
+						benchmarkParts(b, isa, BF16, out, in, rows, p.part)
+					})
+				}
 			}
 		}
 	}

@@ -62,7 +62,7 @@ type buf struct {
 	cols, ld    int
 }
 
-const padRows = 12 // the largest token tile
+const padRows = 12 // the largest token tile that is stored whole
 
 func (b *buf) Rows() int { return b.rows }
 func (b *buf) Cols() int { return b.cols }

@@ -16,13 +16,33 @@ const (
 	bf16bf16
 	int8f32
 	int4f32
+	bf16amx // bf16bf16 by AMX: activations are rows
 )
 
 func (t denseTypes) activationSize() int {
-	if t == bf16bf16 {
+	if t == bf16bf16 || t == bf16amx {
 		return 2
 	}
 	return 4
+}
+
+// pitch is the inputs from a token to the next where a token tile of k inputs is
+// rows: whole cache lines, of an odd number, so that tokens share no set of L1.
+func (t denseTypes) pitch(k int) int {
+	if t == bf16amx {
+		return (ceil(k, tileLine) | 1) * tileLine
+	}
+	return k
+}
+
+const tileLine = 32 // inputs of a row of an AMX tile
+
+// at is the byte of a token tile where input k begins.
+func (t denseTypes) at(k, mr int) int {
+	if t == bf16amx {
+		return k * t.activationSize()
+	}
+	return k * mr * t.activationSize()
 }
 
 // denseTypes is the pair that runs for weights of so many bits: bf16 activations
@@ -35,6 +55,8 @@ func (c *CPU) denseTypes(bits int) denseTypes {
 		return int8f32
 	case bits == 4:
 		return int4f32
+	case c.compute == BF16 && c.isa == AMX:
+		return bf16amx
 	case c.compute == BF16 && c.isa >= AVX512BF16:
 		return bf16bf16
 	default:
@@ -42,7 +64,11 @@ func (c *CPU) denseTypes(bits int) denseTypes {
 	}
 }
 
-// tokenTiles are the token tiles that the dense kernels come in, ascending.
+// maxTokens is the largest token tile.
+const maxTokens = 32
+
+// tokenTiles are the token tiles that the dense kernels come in, ascending; but
+// those on AMX take any number up to maxTokens.
 func (c *CPU) tokenTiles() []int {
 	switch {
 	case c.isa >= AVX512:
@@ -112,6 +138,21 @@ func sparseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsa
 		} else {
 			ref.SparseBF16F32(at, unsafe.Slice((*uint16)(kept), values/2), from, k, mr, out, ldy, add)
 		}
+	}
+}
+
+// activations packs rows of src for the kernels, those of 2:4 weights or not. Tokens
+// that are rows are pitch apart, from dst on. line has room for one row.
+func (c *CPU) activations(t denseTypes, sparse bool, dst []byte, pitch int, src []float32, ld, rows, k, mr int, line []byte) {
+	switch {
+	case t == bf16amx:
+		for i := range rows {
+			c.panel(bf16bf16, dst[2*i*pitch:], src[i*ld:][:k], ld, 1, k, 1)
+		}
+	case sparse:
+		c.quads(t, dst, src, ld, rows, k, mr, line)
+	default:
+		c.panel(t, dst, src, ld, rows, k, mr)
 	}
 }
 

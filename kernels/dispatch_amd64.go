@@ -20,8 +20,10 @@ func BestISA() ISA {
 		return AVX2
 	case !has(cpuid.AVX512BF16):
 		return AVX512
-	default:
+	case !has(cpuid.AMXTILE, cpuid.AMXBF16) || !amd64.RequestAMX():
 		return AVX512BF16
+	default:
+		return AMX
 	}
 }
 
@@ -56,6 +58,27 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}
 }
+
+// tiles runs a kernel on AMX: 16 rows for each of w by mr tokens.
+func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
+	add := 0
+	if sum {
+		add = 1
+	}
+	if sparse {
+		amd64.SparseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
+	} else {
+		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
+	}
+}
+
+// tileSums adds products of pieces of 16 inputs to y, the last of fewer pairs.
+func (c *CPU) tileSums(w []unsafe.Pointer, last, tiles, mr int, x unsafe.Pointer, pitch int, y *float32, ldy int) {
+	amd64.SumBF16BF16AMX(&w[0], len(w), last, tiles, mr, x, 2*pitch, y, ldy, 1)
+}
+
+// expand makes a 2:4 tile of k groups a dense one.
+func (c *CPU) expand(dst, w unsafe.Pointer, k int) { amd64.ExpandBF16AVX512(dst, w, k) }
 
 // sparse runs one 2:4 kernel, see package ref: tiles of 16 rows by mr tokens.
 func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {

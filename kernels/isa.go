@@ -13,9 +13,10 @@ const (
 	AVX2                  // AVX2, FMA3, F16C
 	AVX512                // + AVX-512 F, BW, VL, DQ
 	AVX512BF16            // + AVX512_BF16
+	AMX                   // + AMX_TILE, AMX_BF16
 )
 
-var isaNames = [...]string{"ref", "avx2", "avx512", "avx512bf16"}
+var isaNames = [...]string{"ref", "avx2", "avx512", "avx512bf16", "amx"}
 
 func (i ISA) String() string { return isaNames[i] }
 

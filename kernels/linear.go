@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // tokenPlan splits T rows into the token tiles of an instruction set: as many
 // of the largest as fit, and one for the rest.
@@ -10,7 +13,10 @@ type tokenPlan struct {
 	last      int // tokens of the tile for the rest, 0 where nothing is left
 }
 
-func (c *CPU) plan(rows int) tokenPlan {
+func (c *CPU) plan(t denseTypes, rows int) tokenPlan {
+	if t == bf16amx {
+		return tokenPlan{rows: rows, full: rows / maxTokens, big: maxTokens, last: rows % maxTokens}
+	}
 	shapes := c.tokenTiles()
 	big := shapes[len(shapes)-1]
 	p := tokenPlan{rows: rows, full: rows / big, big: big}
@@ -58,16 +64,19 @@ type linearJob struct {
 	spans  []span // of the stage
 	panels []byte // x for dense kernels: [tile][k][tokens of the tile]
 	quads  []byte // for 2:4 kernels: [B's, x][tile][k/4][tokens of the tile][4]
-	size   int    // bytes of a full tile in either
+	size   int    // bytes of a full tile in either; for AMX both are [tokens][pitch]
 }
 
 // linearScratch is one worker's.
 type linearScratch struct {
-	x     []float32 // [padRows, in]: normalized
-	u     []float32 // [chunkTiles·padRows, unit]: a core's output
-	y     []float32 // [padRows, columns]: what dst cannot take in whole tiles
+	x     []float32 // [tokens of a tile, in]: normalized
+	u     []float32 // [chunkTiles·tokens, unit]: a core's output
+	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // [unit][tokens]: u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads
+
+	list     [maxRowTiles]unsafe.Pointer // weight tiles for AMX
+	expanded []byte                      // [row tiles][in/2][16][2]: 2:4 tiles as dense ones
 }
 
 type stage uint8
@@ -98,7 +107,8 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 	if j.dst.rows == 0 {
 		return
 	}
-	j.plan, j.types = p.c.plan(j.dst.rows), p.c.denseTypes(j.g.bits)
+	j.types = p.c.denseTypes(j.g.bits)
+	j.plan = p.c.plan(j.types, j.dst.rows)
 	j.prepare()
 	for j.stage = packX; j.stage <= multiply; j.stage++ {
 		j.divide()
@@ -139,9 +149,9 @@ func (j *linearJob) divide() {
 // prepare makes room.
 func (j *linearJob) prepare() {
 	in, tiles := j.g.in, j.plan.tiles()
-	j.size = j.plan.big * in * j.types.activationSize()
+	j.size = j.plan.big * j.types.pitch(in) * j.types.activationSize()
 	sets, line := len(j.g.bs), 0
-	if j.g.quads {
+	if j.g.quads && !j.rows() {
 		sets, line = sets+1, in
 	}
 	unit, columns := 0, tileRows
@@ -157,19 +167,24 @@ func (j *linearJob) prepare() {
 		n := blocksPerTask(b.block) * b.block
 		columns, line = max(columns, n+tileRows), max(line, n)
 	}
-	if j.g.panels {
+	if j.g.panels || j.rows() {
 		grow(&j.panels, tiles*j.size)
+	}
+	big, expanded := j.plan.big, 0
+	if j.expands() {
+		expanded = j.rowTiles() * tileRows * in * 2
 	}
 	grow(&j.quads, sets*tiles*j.size)
 	for w := range j.scratch {
 		s := &j.scratch[w]
 		if !j.in.plain() {
-			grow(&s.x, padRows*in)
+			grow(&s.x, big*in)
 		}
-		grow(&s.u, chunkTiles*padRows*unit)
-		grow(&s.y, padRows*columns)
-		grow(&s.panel, padRows*unit*4)
+		grow(&s.u, chunkTiles*big*unit)
+		grow(&s.y, big*columns)
+		grow(&s.panel, big*j.types.pitch(unit)*4)
 		grow(&s.line, line*4)
+		grow(&s.expanded, expanded)
 	}
 }
 
@@ -214,12 +229,22 @@ func (j *linearJob) quad(b, tile int) []byte {
 func (j *linearJob) pack(s *linearScratch, tile int) {
 	first, rows, mr := j.plan.tile(tile)
 	src, ld := j.in.rows(s.x, first, rows)
-	if j.g.panels {
-		j.c.panel(j.types, j.panel(tile), src, ld, rows, j.g.in, mr)
+	in := j.g.in
+	if j.g.panels || j.rows() {
+		j.c.activations(j.types, false, j.panel(tile), j.types.pitch(in), src, ld, rows, in, mr, nil)
 	}
-	if j.g.quads {
-		j.c.quads(j.types, j.quad(-1, tile), src, ld, rows, j.g.in, mr, s.line)
+	if j.g.quads && !j.rows() {
+		j.c.quads(j.types, j.quad(-1, tile), src, ld, rows, in, mr, s.line)
 	}
+}
+
+// rows says whether token tiles are rows, the same for dense and 2:4 kernels.
+func (j *linearJob) rows() bool { return j.types == bf16amx }
+
+// expands says whether 2:4 tiles are expanded in memory, once for all tokens,
+// and not on their way into the kernel.
+func (j *linearJob) expands() bool {
+	return j.rows() && j.plan.tiles() > 1 && slices.ContainsFunc(j.g.sections, func(s section) bool { return s.w.sparse })
 }
 
 // units computes units first … end-1 of a section for all tokens.
@@ -241,16 +266,17 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	}
 	step := j.rowTiles()
 	for t := first; t < min(end, whole); t += step {
-		n := min(step, min(end, whole)-t)
+		w := j.weights(s, sec.w, t, min(step, min(end, whole)-t))
 		for i := range j.plan.tiles() {
 			row, _, mr := j.plan.tile(i)
-			j.product(sec.w, t, n, mr, j.input(sec, i), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+			j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
 		}
 	}
 	for t := max(first, whole); t < end; t++ {
+		w := j.weights(s, sec.w, t, 1)
 		for i := range j.plan.tiles() {
 			row, rows, mr := j.plan.tile(i)
-			j.product(sec.w, t, 1, mr, j.input(sec, i), s.y, tileRows, false)
+			j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), s.y, tileRows, false)
 			j.emit(s.y, tileRows, row, rows, sec.first+t*tileRows, sec.w.rows-t*tileRows)
 		}
 	}
@@ -262,22 +288,64 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // rowTiles is how many row tiles go over all token tiles together, so that the
 // weights are read from memory once.
 func (j *linearJob) rowTiles() int {
+	if j.rows() { // half a megabyte, which stays in L2
+		return max(4, min(maxRowTiles, (512<<10)/(2*tileRows*j.g.in)&^3))
+	}
 	if j.plan.full == 0 {
 		return j.c.rowTiles(j.plan.last)
 	}
 	return j.c.rowTiles(j.plan.big)
 }
 
+// maxRowTiles bounds rowTiles on AMX.
+const maxRowTiles = 16
+
 // input is a token tile of what a section's kernels read.
 func (j *linearJob) input(sec *section, tile int) []byte {
-	if sec.w.sparse {
+	if sec.w.sparse && (sec.b >= 0 || !j.rows()) {
 		return j.quad(sec.b, tile)
 	}
 	return j.panel(tile)
 }
 
-// product multiplies row tiles t … t+n-1 of m by one token tile.
-func (j *linearJob) product(m *packed, t, n, mr int, x []byte, y []float32, ldy int, add bool) {
+// rowTiles are tiles first … first+n-1 of m.
+type rowTiles struct {
+	m        *packed
+	first, n int
+	at       []unsafe.Pointer // each, for AMX
+	expanded bool
+}
+
+// weights makes row tiles ready for products with any number of token tiles, but
+// only until it is called again.
+func (j *linearJob) weights(s *linearScratch, m *packed, first, n int) rowTiles {
+	w := rowTiles{m: m, first: first, n: n}
+	if !j.rows() {
+		return w
+	}
+	w.at, w.expanded = s.list[:n], m.sparse && j.plan.tiles() > 1
+	for i := range w.at {
+		w.at[i] = m.tile(first + i)
+		if w.expanded {
+			dense := unsafe.Pointer(&s.expanded[i*2*tileRows*m.in])
+			j.c.expand(dense, w.at[i], m.steps())
+			w.at[i] = dense
+		}
+	}
+	return w
+}
+
+// product multiplies row tiles by one token tile.
+func (j *linearJob) product(w rowTiles, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
+	m, t, n := w.m, w.first, w.n
+	if j.rows() {
+		k := m.steps()
+		if w.expanded {
+			k = m.in / 2
+		}
+		j.c.tiles(m.sparse && !w.expanded, w.at, mr, unsafe.Pointer(unsafe.SliceData(x)), pitch, k, &y[0], ldy, add)
+		return
+	}
 	most := j.c.rowTiles(mr)
 	for r := 0; r < n; {
 		rows := 1

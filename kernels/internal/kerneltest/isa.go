@@ -16,9 +16,10 @@ const (
 	AVX2       ISA = "avx2"       // AVX2, FMA3
 	AVX512     ISA = "avx512"     // AVX-512 F, BW, VL, DQ
 	AVX512BF16 ISA = "avx512bf16" // AVX512_BF16
+	AMX        ISA = "amx"        // AMX_TILE, AMX_BF16, and Linux's permission
 )
 
-var all = []ISA{AVX2, AVX512, AVX512BF16}
+var all = []ISA{AVX2, AVX512, AVX512BF16, AMX}
 
 // requireEnv lists, with commas, the instruction sets that must be tested.
 const requireEnv = "ARMOR_REQUIRE_ISA"

@@ -14,6 +14,8 @@ func (i ISA) has() bool {
 		return AVX2.has() && cpu.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ)
 	case AVX512BF16:
 		return AVX512.has() && cpu.Supports(cpuid.AVX512BF16)
+	case AMX:
+		return AVX512BF16.has() && cpu.Supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX()
 	}
 	return false
 }

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Kernels on AMX tiles. Up to 32 tokens are one or two A tiles, rows of bf16 as
+// they lie; weight tiles are B tiles as they are packed; sums are C tiles.
+//
+//	T0–T3  sums: of one A tile by four B tiles, or of two by two (T0, T1; T2, T3)
+//	T4, T5 activations
+//	T6, T7 weights
+//
+// The Go assembler has none of the instructions: they are emitted as bytes.
+
+// A tileKernel is being written.
+type tileKernel struct {
+	name   string
+	kind   tileKind
+	doc    string
+	params string
+	out    bytes.Buffer
+}
+
+type tileKind int
+
+const (
+	tileDense  tileKind = iota // k steps of 32 inputs, and what remains
+	tileSparse                 // the same of 2:4 weights, expanded into slots
+	tileSum                    // pieces of 16 inputs
+)
+
+const (
+	tileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int"
+	sumParams  = "w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int"
+)
+
+// Within the frame, from R15, a cache line's start: the tile configuration, four
+// tiles for weights on their way, and the last inputs of 32 tokens.
+const (
+	slots     = 64
+	tailRows  = slots + 4*1024
+	frameSize = tailRows + 2*1024 + 64 + 16 // alignment, a local
+	// Weights are read so many bytes ahead.
+	ahead = 4096
+)
+
+func tileKernels() []*tileKernel {
+	return []*tileKernel{
+		{name: "DenseBF16BF16AMX", kind: tileDense, params: tileParams,
+			doc: "multiplies dense weight tiles, w[tiles], by up to 32 tokens;\n// k counts pairs of inputs. See ref.DenseBF16BF16"},
+		{name: "SparseBF16BF16AMX", kind: tileSparse, params: tileParams,
+			doc: "multiplies 2:4 weight tiles, w[tiles], by up to 32 tokens;\n// k counts groups of inputs. See ref.DenseBF16BF16 and SparseTile"},
+		{name: "SumBF16BF16AMX", kind: tileSum, params: sumParams,
+			doc: "multiplies pieces of 16 inputs: of piece i tile t is at\n// w[i] + 512·t, and the last has so many pairs of inputs. See ref.SumBF16BF16"},
+	}
+}
+
+func emitTiles() {
+	var stubs bytes.Buffer
+	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
+	for _, k := range tileKernels() {
+		k.emit()
+		write(strings.ToLower(snake(k.name))+"_amd64.s", k.out.Bytes())
+		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
+		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
+	}
+	fmt.Fprintf(&stubs, "\n// ExpandBF16AVX512 is ref.ExpandBF16 of a 2:4 tile w. Needs AVX512F, AVX512BW.\n//\n//go:noescape\nfunc ExpandBF16AVX512(%s)\n", expandParams)
+	write("amx_amd64.go", stubs.Bytes())
+}
+
+// snake is the file of a kernel: dense_bf16bf16_amx.
+func snake(name string) string {
+	name, _ = strings.CutSuffix(name, "AMX")
+	kind, types, _ := strings.Cut(name, "BF16")
+	return kind + "_bf16" + types + "_amx"
+}
+
+func (k *tileKernel) p(format string, args ...any) { fmt.Fprintf(&k.out, "\t"+format+"\n", args...) }
+func (k *tileKernel) label(format string, args ...any) {
+	fmt.Fprintf(&k.out, "\n"+format+":\n", args...)
+}
+
+var gprs = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7, "R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
+
+// emitBytes writes an instruction and its name.
+func (k *tileKernel) emitBytes(code []byte, format string, args ...any) {
+	var parts []string
+	for len(code) >= 4 {
+		parts = append(parts, fmt.Sprintf("LONG $0x%02x%02x%02x%02x", code[3], code[2], code[1], code[0]))
+		code = code[4:]
+	}
+	if len(code) >= 2 {
+		parts = append(parts, fmt.Sprintf("WORD $0x%02x%02x", code[1], code[0]))
+		code = code[2:]
+	}
+	if len(code) == 1 {
+		parts = append(parts, fmt.Sprintf("BYTE $0x%02x", code[0]))
+	}
+	k.p("%s // %s", strings.Join(parts, "; "), fmt.Sprintf(format, args...))
+}
+
+// The prefixes that VEX folds in.
+const (
+	none = 0
+	pF3  = 2
+	pF2  = 3
+)
+
+// memory is VEX.128.pp.0F38.W0 opcode /reg with base + index + disp32.
+func memory(pp, opcode byte, reg int, base, index string, disp int) []byte {
+	b := gprs[base]
+	i := 4 // no index
+	if index != "" {
+		i = gprs[index]
+	}
+	vex1 := byte(1<<7) | byte(^i>>3&1)<<6 | byte(^b>>3&1)<<5 | 2
+	return []byte{0xc4, vex1, 0x78 | pp, opcode, byte(2<<6 | reg<<3 | 4), byte(i&7<<3 | b&7),
+		byte(disp), byte(disp >> 8), byte(disp >> 16), byte(disp >> 24)}
+}
+
+func (k *tileKernel) load(tile int, base, index string, disp int) {
+	k.emitBytes(memory(pF2, 0x4b, tile, base, index, disp), "TILELOADD %d(%s)(%s*1), T%d", disp, base, index, tile)
+}
+
+func (k *tileKernel) storeTile(tile int, base, index string, disp int) {
+	k.emitBytes(memory(pF3, 0x4b, tile, base, index, disp), "TILESTORED T%d, %d(%s)(%s*1)", tile, disp, base, index)
+}
+
+func (k *tileKernel) zero(tile int) {
+	k.emitBytes([]byte{0xc4, 0xe2, 0x78 | pF2, 0x49, byte(0xc0 | tile<<3)}, "TILEZERO T%d", tile)
+}
+
+// dot is VEX.128.F3.0F38.W0 5C: dst in reg, a in rm, b in vvvv.
+func (k *tileKernel) dot(dst, a, b int) {
+	k.emitBytes([]byte{0xc4, 0xe2, byte(^b&15<<3) | pF3, 0x5c, byte(0xc0 | dst<<3 | a)}, "TDPBF16PS T%d, T%d, T%d", b, a, dst)
+}
+
+func (k *tileKernel) emit() {
+	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
+	k.constants()
+	args := strings.Count(k.params, ",") + 1
+	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, frameSize, 8*args)
+	k.prologue()
+	for _, s := range []struct{ tiles, halves int }{{4, 1}, {1, 1}, {2, 2}, {1, 2}} {
+		if k.kind == tileSparse && s.tiles == 4 {
+			s.tiles = 2 // positions and values are two streams
+		}
+		k.shape(s.tiles, s.halves)
+	}
+	k.label("done")
+	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+	k.p("VZEROUPPER")
+	k.p("RET")
+	if k.kind == tileSparse {
+		k.expand()
+	}
+}
+
+func (k *tileKernel) constants() {
+	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
+	cfg[0] = 1
+	for t := range 8 {
+		cfg[16+2*t] = 64
+		if k.kind == tileSum && (t == 4 || t == 5) {
+			cfg[16+2*t] = 32
+		}
+	}
+	cfg[48+6], cfg[48+7] = 16, 16
+	if k.kind == tileSum {
+		cfg[48+6], cfg[48+7] = 8, 8
+	}
+	words := make([]uint32, 16)
+	for i, b := range cfg {
+		words[i/4] |= uint32(b) << (i % 4 * 8)
+	}
+	data(&k.out, "config", words)
+	if k.kind != tileSparse {
+		return
+	}
+	// For positions p: where the bytes of a pair of inputs come from, 0x80 is 0.
+	var shifts, lanes, low, high []uint32
+	for i := range uint32(16) {
+		shifts = append(shifts, i/2*4)
+		lanes = append(lanes, i%4*4*0x01010101)
+		first, second := i&3, i>>2
+		word := func(input uint32) uint32 {
+			switch input {
+			case first:
+				return 0x0100
+			case second:
+				return 0x0302
+			}
+			return 0x8080
+		}
+		low = append(low, word(0)|word(1)<<16)
+		high = append(high, word(2)|word(3)<<16)
+	}
+	data(&k.out, "shifts", shifts)
+	data(&k.out, "lanes", lanes)
+	data(&k.out, "low", low)
+	data(&k.out, "high", high)
+}
+
+// prologue configures the tiles and copies the last inputs, filled up with zeros.
+func (k *tileKernel) prologue() {
+	k.p("LEAQ 63(SP), R15")
+	k.p("ANDQ $-64, R15")
+	k.p("VMOVDQU64 config<>(SB), Z0")
+	k.p("VMOVDQU64 Z0, (R15)")
+	k.p("MOVQ tokens+%d(FP), R8", k.arg("tokens"))
+	k.p("MOVQ R8, R9")
+	k.p("SUBQ $16, R9")
+	k.p("JGT two")
+	k.p("MOVQ R8, R9")
+	k.p("JMP rows")
+	k.label("two")
+	k.p("MOVQ $16, R8")
+	k.label("rows")
+	for t, r := range []string{"R8", "R8", "R9", "R9", "R8", "R9"} {
+		k.p("MOVB %s, %d(R15)", r, 48+t)
+	}
+	k.emitBytes(memory(none, 0x49, 0, "R15", "", 0), "LDTILECFG (R15)")
+	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
+	k.p("MOVQ ldx+%d(FP), BX", k.arg("ldx"))
+	k.p("MOVQ y+%d(FP), R13", k.arg("y"))
+	k.p("MOVQ ldy+%d(FP), R14", k.arg("ldy"))
+	k.p("SHLQ $2, R14")
+	k.p("MOVQ $64, AX")
+	if k.kind == tileSum {
+		k.p("MOVQ $0, offset-8(SP)")
+	}
+	if k.kind == tileSparse {
+		k.expansion()
+	}
+	if k.kind != tileSum {
+		k.remainder("CX")
+		k.p("JZ start")
+		if k.kind == tileSparse {
+			k.p("ADDQ CX, CX") // pairs
+		}
+		k.p("MOVQ $-1, DX")
+		k.p("SHLQ CX, DX")
+		k.p("NOTQ DX")
+		k.p("KMOVW DX, K1")
+		k.steps("DX")
+		k.p("SHLQ $6, DX")
+		k.p("ADDQ DI, DX")
+		k.p("LEAQ %d(R15), R8", tailRows)
+		k.p("MOVQ tokens+%d(FP), CX", k.arg("tokens"))
+		k.label("tail")
+		k.p("VMOVDQU32.Z (DX), K1, Z0")
+		k.p("VMOVDQU64 Z0, (R8)")
+		k.p("ADDQ BX, DX")
+		k.p("ADDQ $64, R8")
+		k.p("DECQ CX")
+		k.p("JNZ tail")
+	}
+	k.label("start")
+	k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
+	k.p("JGT halves2tiles%d", 2)
+}
+
+// arg is the offset of an argument.
+func (k *tileKernel) arg(name string) int {
+	at := 0
+	for p := range strings.SplitSeq(k.params, ", ") {
+		if first, _, _ := strings.Cut(p, " "); first == name {
+			return at
+		}
+		at += 8
+	}
+	panic(name)
+}
+
+// remainder puts what is left of k after whole steps into reg, and sets the flags.
+func (k *tileKernel) remainder(reg string) {
+	k.p("MOVQ k+%d(FP), %s", k.arg("k"), reg)
+	k.p("ANDQ $%d, %s", k.perStep()-1, reg)
+}
+
+// steps puts the whole steps into reg, and sets the flags.
+func (k *tileKernel) steps(reg string) {
+	k.p("MOVQ k+%d(FP), %s", k.arg("k"), reg)
+	if k.kind == tileSparse {
+		k.p("SHRQ $3, %s", reg)
+	} else {
+		k.p("SHRQ $4, %s", reg)
+	}
+}
+
+func (k *tileKernel) perStep() int {
+	if k.kind == tileSparse {
+		return 8
+	}
+	return 16
+}

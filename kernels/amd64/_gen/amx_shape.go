@@ -1,0 +1,291 @@
+package main
+
+import "fmt"
+
+// shape is the loop over row tiles, so many at a time, for one or two A tiles.
+func (k *tileKernel) shape(tiles, halves int) {
+	here := fmt.Sprintf("halves%dtiles%d", halves, tiles)
+	next := "done"
+	if tiles > 1 {
+		next = fmt.Sprintf("halves%dtiles1", halves)
+	}
+	s := &tileShape{k, tiles, halves, here}
+	k.label("%s", here)
+	k.p("SUBQ $%d, tiles+%d(FP)", tiles, k.arg("tiles"))
+	if tiles > 1 {
+		k.p("JLT %sback", here)
+	} else {
+		k.p("JLT done")
+	}
+	for i := range tiles {
+		for h := range halves {
+			k.zero(s.sum(h, i))
+		}
+	}
+	switch k.kind {
+	case tileDense:
+		s.dense()
+	case tileSparse:
+		s.sparse()
+	case tileSum:
+		s.pieces()
+	}
+	s.store()
+	k.p("ADDQ $%d, R13", 64*tiles)
+	k.p("JMP %s", here)
+	if tiles > 1 {
+		k.label("%sback", here)
+		k.p("ADDQ $%d, tiles+%d(FP)", tiles, k.arg("tiles"))
+		k.p("JMP %s", next)
+	}
+}
+
+// A tileShape is one of a kernel's.
+type tileShape struct {
+	*tileKernel
+	tiles, halves int
+	name          string
+}
+
+func (s *tileShape) sum(half, tile int) int { return half*2 + tile }
+
+func (s *tileShape) at(part string) { s.label("%s%s", s.name, part) }
+func (s *tileShape) jump(op, part string) {
+	s.p("%s %s%s", op, s.name, part)
+}
+
+// activations points at the first inputs.
+func (s *tileShape) activations() {
+	s.p("MOVQ x+%d(FP), DI", s.arg("x"))
+	if s.halves == 2 {
+		s.p("MOVQ BX, R12")
+		s.p("SHLQ $4, R12")
+		s.p("ADDQ DI, R12")
+	}
+}
+
+// loadA loads the activations of this step and goes on by its bytes.
+func (s *tileShape) loadA(bytes int) {
+	s.load(4, "DI", "BX", 0)
+	s.p("ADDQ $%d, DI", bytes)
+	if s.halves == 2 {
+		s.load(5, "R12", "BX", 0)
+		s.p("ADDQ $%d, R12", bytes)
+	}
+}
+
+func (s *tileShape) loadTail() {
+	s.load(4, "R15", "AX", tailRows)
+	if s.halves == 2 {
+		s.load(5, "R15", "AX", tailRows+1024)
+	}
+}
+
+// multiply loads the weights of tile i and adds its products.
+func (s *tileShape) multiply(i int, base string, disp int) {
+	b := 6 + i%2
+	s.load(b, base, "AX", disp)
+	for h := range s.halves {
+		s.dot(s.sum(h, i), 4+h, b)
+	}
+}
+
+var tileRegs = [...]string{"R8", "R9", "R10", "R11"}
+
+func (s *tileShape) dense() {
+	s.p("MOVQ w+0(FP), SI")
+	for i := range s.tiles {
+		s.p("MOVQ %d(SI), %s", 8*i, tileRegs[i])
+	}
+	s.p("ADDQ $%d, w+0(FP)", 8*s.tiles)
+	s.activations()
+	s.steps("CX")
+	s.p("TESTQ CX, CX")
+	s.jump("JZ", "tail")
+	s.at("loop")
+	s.loadA(64)
+	for i := range s.tiles {
+		for line := range 16 {
+			s.p("PREFETCHT0 %d(%s)", ahead+64*line, tileRegs[i])
+		}
+		s.multiply(i, tileRegs[i], 0)
+		s.p("ADDQ $1024, %s", tileRegs[i])
+	}
+	s.p("DECQ CX")
+	s.jump("JNZ", "loop")
+	s.at("tail")
+	s.remainder("CX")
+	s.jump("JZ", "store")
+	s.loadTail()
+	for i := range s.tiles {
+		s.remainder("CX")
+		s.fill(tileRegs[i], 16, i)
+		s.multiply(i, "R15", slots)
+	}
+}
+
+// fill copies CX lines into the first slot and clears those up to n.
+func (s *tileShape) fill(from string, n, i int) {
+	s.p("LEAQ %d(R15), DI", slots)
+	s.p("MOVQ $%d, DX", n)
+	s.p("SUBQ CX, DX")
+	s.at(fmt.Sprintf("copy%d", i))
+	s.p("VMOVDQU64 (%s), Z0", from)
+	s.p("VMOVDQU64 Z0, (DI)")
+	s.p("ADDQ $64, %s", from)
+	s.p("ADDQ $64, DI")
+	s.p("DECQ CX")
+	s.jump("JNZ", fmt.Sprintf("copy%d", i))
+	s.clear(i)
+}
+
+// clear zeroes DX lines from DI on.
+func (s *tileShape) clear(i int) {
+	s.p("VPXORD Z0, Z0, Z0")
+	s.p("TESTQ DX, DX")
+	s.jump("JZ", fmt.Sprintf("filled%d", i))
+	s.at(fmt.Sprintf("clear%d", i))
+	s.p("VMOVDQU64 Z0, (DI)")
+	s.p("ADDQ $64, DI")
+	s.p("DECQ DX")
+	s.jump("JNZ", fmt.Sprintf("clear%d", i))
+	s.at(fmt.Sprintf("filled%d", i))
+}
+
+// pieces: each of 16 inputs; only of the last not all weights may be read.
+func (s *tileShape) pieces() {
+	s.p("MOVQ w+0(FP), SI")
+	s.p("MOVQ pieces+%d(FP), CX", s.arg("pieces"))
+	s.activations()
+	s.p("DECQ CX")
+	s.jump("JZ", "last")
+	s.at("loop")
+	s.p("MOVQ (SI), R8")
+	s.p("ADDQ offset-8(SP), R8")
+	s.p("ADDQ $8, SI")
+	s.loadA(32)
+	for i := range s.tiles {
+		s.multiply(i, "R8", 512*i)
+	}
+	s.p("DECQ CX")
+	s.jump("JNZ", "loop")
+	s.at("last")
+	s.p("MOVQ (SI), R8")
+	s.p("ADDQ offset-8(SP), R8")
+	s.loadA(32)
+	for i := range s.tiles {
+		s.p("LEAQ %d(R8), R9", 512*i)
+		s.p("MOVQ last+%d(FP), CX", s.arg("last"))
+		s.fill("R9", 8, i)
+		s.multiply(i, "R15", slots)
+	}
+	s.p("ADDQ $%d, offset-8(SP)", 512*s.tiles)
+}
+
+// sparse expands each step into slots at SI while the step before is multiplied
+// from those at DX.
+func (s *tileShape) sparse() {
+	s.p("MOVQ w+0(FP), SI")
+	s.p("MOVQ k+%d(FP), DX", s.arg("k"))
+	s.p("ADDQ $7, DX")
+	s.p("ANDQ $-8, DX")
+	for i := range s.tiles {
+		s.p("MOVQ %d(SI), %s", 8*i, tileRegs[2*i])
+		s.p("LEAQ (%s)(DX*8), %s", tileRegs[2*i], tileRegs[2*i+1])
+	}
+	s.p("ADDQ $%d, w+0(FP)", 8*s.tiles)
+	s.activations()
+	s.p("LEAQ %d(R15), SI", slots)
+	s.p("LEAQ %d(R15), DX", slots+2048)
+	s.steps("CX")
+	s.p("TESTQ CX, CX")
+	s.jump("JZ", "tail")
+	s.p("MOVQ CX, steps-8(SP)")
+	s.at("loop")
+	for i := range s.tiles {
+		p, v := tileRegs[2*i], tileRegs[2*i+1]
+		for line := range 8 {
+			s.p("PREFETCHT0 %d(%s)", ahead/2+64*line, v)
+		}
+		s.p("PREFETCHT0 %d(%s)", ahead/16, p)
+		for g := range 8 {
+			s.group(p, 8*g, v, 64*g, "SI", 1024*i+128*g, g%3)
+		}
+		s.p("ADDQ $64, %s", p)
+		s.p("ADDQ $512, %s", v)
+	}
+	s.p("CMPQ CX, steps-8(SP)")
+	s.jump("JEQ", "first")
+	s.products()
+	s.at("first")
+	s.p("XCHGQ SI, DX")
+	s.p("DECQ CX")
+	s.jump("JNZ", "loop")
+	s.products()
+	s.at("tail")
+	s.remainder("CX")
+	s.jump("JZ", "store")
+	s.loadTail()
+	for i := range s.tiles {
+		p, v := tileRegs[2*i], tileRegs[2*i+1]
+		s.remainder("CX")
+		s.p("LEAQ %d(R15), DI", slots)
+		s.p("MOVQ $8, DX")
+		s.p("SUBQ CX, DX")
+		s.p("ADDQ DX, DX")
+		s.at(fmt.Sprintf("group%d", i))
+		s.group(p, 0, v, 0, "DI", 0, 0)
+		s.p("ADDQ $8, %s", p)
+		s.p("ADDQ $64, %s", v)
+		s.p("ADDQ $128, DI")
+		s.p("DECQ CX")
+		s.jump("JNZ", fmt.Sprintf("group%d", i))
+		s.clear(i)
+		s.multiply(i, "R15", slots)
+	}
+}
+
+func (s *tileShape) products() {
+	s.loadA(64)
+	for i := range s.tiles {
+		s.multiply(i, "DX", 1024*i)
+	}
+}
+
+// store writes the sums to y, or adds them by way of the first slot.
+func (s *tileShape) store() {
+	s.at("store")
+	if s.halves == 2 {
+		s.p("MOVQ R14, R12")
+		s.p("SHLQ $4, R12")
+		s.p("ADDQ R13, R12")
+	}
+	rows := [...]string{"R13", "R12"}
+	s.p("CMPQ add+%d(FP), $0", s.arg("add"))
+	s.jump("JNE", "add")
+	for h := range s.halves {
+		for i := range s.tiles {
+			s.storeTile(s.sum(h, i), rows[h], "R14", 64*i)
+		}
+	}
+	s.jump("JMP", "stored")
+	s.at("add")
+	for h := range s.halves {
+		for i := range s.tiles {
+			s.storeTile(s.sum(h, i), "R15", "AX", slots)
+			s.p("LEAQ %d(%s), R8", 64*i, rows[h])
+			s.p("LEAQ %d(R15), R9", slots)
+			s.p("MOVBLZX %d(R15), CX", 48+4+h)
+			row := fmt.Sprintf("row%d%d", h, i)
+			s.at(row)
+			s.p("VMOVUPS (R9), Z0")
+			s.p("VADDPS (R8), Z0, Z0")
+			s.p("VMOVUPS Z0, (R8)")
+			s.p("ADDQ $64, R9")
+			s.p("ADDQ R14, R8")
+			s.p("DECQ CX")
+			s.jump("JNZ", row)
+		}
+	}
+	s.at("stored")
+}

@@ -1,0 +1,311 @@
+//go:build amd64 && !noasm
+
+package amd64
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	goruntime "runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"armor/kernels/internal/kerneltest"
+	"armor/kernels/ref"
+)
+
+// tileKind is a kernel of AMX with what a test of it differs in.
+type tileKind struct {
+	name  string
+	multi int // inputs that k counts
+	run   func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int)
+	ref   func(o *tileCase, y []float32, add bool)
+}
+
+var tileKinds = []tileKind{
+	{"dense", 2,
+		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
+			DenseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/2, y, o.ldy, add)
+		},
+		func(o *tileCase, y []float32, add bool) {
+			for t, w := range o.words() {
+				ref.DenseBF16BF16(w, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
+			}
+		}},
+	{"sparse", 4,
+		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
+			SparseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/4, y, o.ldy, add)
+		},
+		func(o *tileCase, y []float32, add bool) {
+			positions, _ := ref.SparseTile(16, o.in)
+			for t, w := range o.words() {
+				dense := make([]uint16, 16*o.in)
+				if o.in > 0 {
+					ref.ExpandBF16(dense, unsafe.Slice((*uint64)(unsafe.Pointer(&w[0])), o.in/4), w[positions/2:], o.in/4)
+				}
+				ref.DenseBF16BF16(dense, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
+			}
+		}},
+	// Each piece of 16 inputs is a tile of w, and holds all row tiles.
+	{"sum", 2,
+		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
+			SumBF16BF16AMX(&w[0], len(w), o.last(), o.tiles, o.tokens, x, 2*o.ldx, y, o.ldy, add)
+		},
+		func(o *tileCase, y []float32, add bool) {
+			for t := range o.tiles {
+				pieces := o.words()
+				for i := range pieces {
+					pieces[i] = pieces[i][256*t:]
+				}
+				ref.SumBF16BF16(pieces, o.last(), o.x, o.ldx, o.tokens, y[16*t:], o.ldy, add)
+			}
+		}},
+}
+
+// tileCase is one product. Its weight tiles are apart by a few bytes.
+type tileCase struct {
+	tiles, tokens, in int
+	ldx, ldy          int
+	w                 []byte
+	at                []int    // of each tile in w
+	x                 []uint16 // [tokens, ldx]
+	y                 []float32
+}
+
+func (o *tileCase) last() int { return (o.in-1)%16/2 + 1 }
+
+func (o *tileCase) words() (tiles [][]uint16) {
+	all := unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(o.w))), len(o.w)/2)
+	for _, at := range o.at {
+		tiles = append(tiles, all[at/2:])
+	}
+	return tiles
+}
+
+// newTileCase has numbers from the generator: whole ones are summed exactly.
+func newTileCase(kind string, rng *rand.Rand, tiles, tokens, in int, number func() float32) *tileCase {
+	const pad = 72
+	o := &tileCase{tiles: tiles, tokens: tokens, in: in, ldx: in + 3, ldy: 16*tiles + denseGap}
+	numbers := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = number()
+		}
+		return x
+	}
+	bf16 := func(n int) []uint16 {
+		x := make([]uint16, n)
+		ref.ToBF16(x, numbers(n))
+		return x
+	}
+	put := func(w []uint16) {
+		o.at = append(o.at, len(o.w))
+		for _, v := range w {
+			o.w = append(o.w, byte(v), byte(v>>8))
+		}
+		o.w = append(o.w, make([]byte, pad)...)
+	}
+	switch kind {
+	case "dense":
+		for range tiles {
+			put(bf16(16 * in))
+		}
+	case "sparse":
+		s := newSparse(rng.Uint64N(1000), 16, 16*tiles, in, pad, false)
+		p, v := ref.SparseTile(16, in)
+		for t := range tiles { // its positions, with these values
+			values := bf16(v / 2)
+			copy(s.w[t*(p+v+pad)+p:], unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), v))
+			o.at = append(o.at, t*(p+v+pad))
+		}
+		o.w = append(s.w, make([]byte, pad)...)
+	default:
+		for at := 0; at < in; at += 16 {
+			all := bf16(256 * tiles)
+			if at+16 > in { // of the last tile nothing is behind the last pair
+				all = all[:256*(tiles-1)+16*(in-at)]
+			}
+			put(all)
+		}
+	}
+	o.w = o.w[:len(o.w)-pad]
+	columns := in
+	if kind == "sum" {
+		columns = (in + 15) / 16 * 16
+		o.ldx = columns + 3
+	}
+	o.x = bf16((tokens-1)*o.ldx + columns)
+	o.y = numbers((tokens-1)*o.ldy + 16*tiles)
+	return o
+}
+
+// tileGuards holds operands of one kernel.
+type tileGuards struct {
+	w *kerneltest.Guard[uint8]
+	x *kerneltest.Guard[uint16]
+	y *kerneltest.Guard[float32]
+}
+
+func (g *tileGuards) check(t *testing.T, kind *tileKind, o *tileCase, place kerneltest.Place, add bool) {
+	t.Helper()
+	w, x, y := g.w.Copy(o.w, place), g.x.Copy(o.x, place), g.y.Copy(o.y, place)
+	var at []unsafe.Pointer
+	for _, i := range o.at {
+		at = append(at, unsafe.Add(unsafe.Pointer(unsafe.SliceData(w)), i))
+	}
+	flag, want := 0, slices.Clone(o.y)
+	if add {
+		flag = 1
+	}
+	kind.run(o, at, unsafe.Pointer(unsafe.SliceData(x)), &y[0], flag)
+	kind.ref(o, want, add)
+	kerneltest.Equal(t, fmt.Sprintf("%s: %d tiles, %d tokens, %d inputs, %+v", kind.name, o.tiles, o.tokens, o.in, place), y, want)
+	g.y.Check(t)
+}
+
+// TestAMX: bits of the reference, with whole numbers those of the exact sums,
+// for all numbers of tokens and of inputs, and what is beside operands unread.
+func TestAMX(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	const maxIn, maxTiles = 140, 6
+	for i := range tileKinds {
+		kind := &tileKinds[i]
+		t.Run(kind.name, func(t *testing.T) {
+			rng := kerneltest.Rand(3)
+			g := &tileGuards{
+				kerneltest.NewGuard[uint8](t, maxTiles*(36*maxIn+1024)),
+				kerneltest.NewGuard[uint16](t, 32*(maxIn+32)),
+				kerneltest.NewGuard[float32](t, 32*(16*maxTiles+denseGap)),
+			}
+			normal := func() float32 { return float32(rng.NormFloat64()) }
+			sizes := 0
+			for in := 0; in <= maxIn; in += kind.multi {
+				if in == 0 && kind.name == "sum" {
+					continue
+				}
+				tokens, tiles := 1+sizes*5%32, 1+sizes%maxTiles
+				sizes++
+				o := newTileCase(kind.name, rng, tiles, tokens, in, normal)
+				g.check(t, kind, o, kerneltest.Places[sizes%len(kerneltest.Places)], sizes/2%2 == 1)
+			}
+			for tokens := 1; tokens <= 32; tokens++ {
+				for tiles := 1; tiles <= maxTiles; tiles++ {
+					o := newTileCase(kind.name, rng, tiles, tokens, 4*(8+tokens%9), normal)
+					g.check(t, kind, o, kerneltest.Places[(tokens+tiles)%len(kerneltest.Places)], tiles%2 == 1)
+				}
+			}
+		})
+	}
+}
+
+// TestAMXExact: the reference is no judge of its own layouts; sums of whole
+// numbers are the same in any order.
+func TestAMXExact(t *testing.T) {
+	rng := kerneltest.Rand(4)
+	const in, tokens = 76, 5
+	w, x := kerneltest.Integers(rng, 16*in, 8), kerneltest.Integers(rng, tokens*in, 8)
+	tile, rows := make([]uint16, 16*in), make([]uint16, tokens*in)
+	ref.PanelBF16(tile, w, in, 16, in, 16)
+	ref.ToBF16(rows, x)
+	y := make([]float32, tokens*16)
+	ref.DenseBF16BF16(tile, rows, in, in/2, tokens, y, 16, false)
+	for i := range tokens {
+		for n := range 16 {
+			if want, _ := kerneltest.Dot(x[i*in:(i+1)*in], w[n*in:(n+1)*in]); float64(y[i*16+n]) != want {
+				t.Fatalf("token %d, row %d: got %v, want %v", i, n, y[i*16+n], want)
+			}
+		}
+	}
+}
+
+// TestTDPBF16PS sets the instruction beside its reference where their arithmetic
+// has edges: subnormals in, between and out, overflow, infinities, NaN, and
+// numbers so far apart that a second rounding would show.
+func TestTDPBF16PS(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	rng := kerneltest.Rand(5)
+	for round := range 400 {
+		spread := 1 + rng.IntN(250)
+		around := rng.IntN(255)
+		number := func() float32 {
+			exp := min(max(around+rng.IntN(spread)-spread/2, 0), 255)
+			if round%3 != 0 {
+				exp = min(exp, 190)
+			}
+			return math.Float32frombits(rng.Uint32()&0x807f0000 | uint32(exp)<<23)
+		}
+		o := newTileCase("dense", rng, 1, 16, 2*(1+rng.IntN(40)), number)
+		got, want := slices.Clone(o.y), slices.Clone(o.y)
+		tileKinds[0].run(o, []unsafe.Pointer{unsafe.Pointer(&o.w[0])}, unsafe.Pointer(&o.x[0]), &got[0], 0)
+		tileKinds[0].ref(o, want, false)
+		for i := range got {
+			same := math.Float32bits(got[i]) == math.Float32bits(want[i]) || got[i] != got[i] && want[i] != want[i]
+			if !same {
+				t.Fatalf("%d inputs around 2^%d: element %d: got %v (%#x), want %v (%#x)", o.in, around-127, i, got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
+			}
+		}
+	}
+}
+
+// TestTDPBF16PSTiny has sums beside the smallest normal number, 2⁻¹²⁶, of even
+// inputs, of even and odd ones, and of two instructions.
+func TestTDPBF16PSTiny(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	for _, at := range []int{2, 1, 32} { // of the second product
+		for _, less := range []int{-148, -149, -150, -151, -152} {
+			for _, sign := range []float64{1, -1} {
+				o := newTileCase("dense", kerneltest.Rand(1), 1, 1, 34, func() float32 { return 0 })
+				w := unsafe.Slice((*uint16)(unsafe.Pointer(&o.w[0])), 34*16)
+				put := func(input int, a, b float64) {
+					o.x[input] = ref.BF16Bits(float32(a))
+					w[input/2*32+input%2] = ref.BF16Bits(float32(b))
+				}
+				put(0, math.Ldexp(1, -63), math.Ldexp(sign, -63))
+				put(at, math.Ldexp(1, less+70), math.Ldexp(-sign, -70))
+				got, want := slices.Clone(o.y), slices.Clone(o.y)
+				tileKinds[0].run(o, []unsafe.Pointer{unsafe.Pointer(&o.w[0])}, unsafe.Pointer(&o.x[0]), &got[0], 0)
+				tileKinds[0].ref(o, want, false)
+				kerneltest.Equal(t, fmt.Sprintf("±(2^-126 - 2^%d), inputs 0 and %d", less, at), got, want)
+			}
+		}
+	}
+}
+
+// TestAMXSignals: tiles are kept when signals and the collector interrupt.
+func TestAMXSignals(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	stop := time.Now().Add(time.Second)
+	var wg sync.WaitGroup
+	for worker := range 5 {
+		wg.Go(func() {
+			rng := kerneltest.Rand(uint64(worker))
+			kind := &tileKinds[worker%2]
+			o := newTileCase(kind.name, rng, 6, 20+worker, 256+4*worker, func() float32 { return float32(rng.NormFloat64()) })
+			var at []unsafe.Pointer
+			for _, i := range o.at {
+				at = append(at, unsafe.Pointer(&o.w[i]))
+			}
+			got, want := slices.Clone(o.y), slices.Clone(o.y)
+			kind.ref(o, want, false)
+			for calls := 0; time.Now().Before(stop); calls++ {
+				kind.run(o, at, unsafe.Pointer(&o.x[0]), &got[0], 0)
+				if !slices.Equal(got, want) {
+					t.Errorf("worker %d: call %d is wrong", worker, calls)
+					return
+				}
+				if calls%64 == 0 {
+					at = slices.Clone(at) // something to collect
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for time.Now().Before(stop) {
+			goruntime.GC()
+		}
+	})
+	wg.Wait()
+}
