@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"armor/kernels/block"
 	"armor/model/armorfmt"
 	"armor/model/atomicfile"
 	"armor/prune/solve"
@@ -137,12 +138,13 @@ func (r *run) probe(stop context.Context, windows [][]int32) error {
 		return err
 	}
 	defer p.close()
+	math := block.New(r.Compute.ISA)
 	weights := func(mod *Module) ([]float32, error) {
 		l, err := r.state.layer(r.Partial(), mod)
 		if err != nil {
 			return nil, err
 		}
-		return l.Dense(), nil
+		return l.Product(math, r.Compute.Threads), nil
 	}
 	began := time.Now()
 	err = sensitivities(stop, p, r.modules, windows, weights, r.state.KL, func(done, all int) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"armor/kernels/block"
 	"armor/model"
 	"armor/model/armorfmt"
 	"armor/model/checkpoint"
@@ -81,6 +82,7 @@ func (m *Measurement) Measure(ctx context.Context) (all []Sensitivity, err error
 	}
 	defer p.close()
 	kl := map[string][]float64{}
+	math := block.New(m.Compute.ISA)
 	weights := func(mod *Module) ([]float32, error) {
 		a, err := armorfmt.Open(pruned, config, mod.Name, mod.Out, mod.In)
 		if err != nil {
@@ -90,7 +92,7 @@ func (m *Measurement) Measure(ctx context.Context) (all []Sensitivity, err error
 		if err != nil {
 			return nil, err
 		}
-		return l.Dense(), nil
+		return l.Product(math, m.Compute.Threads), nil
 	}
 	err = sensitivities(ctx, p, modules, windows, weights, kl, func(done, all int) error {
 		if m.Progress != nil {

@@ -3,6 +3,9 @@ package prune
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 
 	"armor/internal/parallel"
 	"armor/kernels"
@@ -31,6 +34,7 @@ type probe struct {
 	dense  []float32   // logits of the dense model [rows, vocab]
 	chance []float32   // its probabilities [rows, vocab]
 	lse    []float64   // [rows] log Σ exp(dense)
+	noise  []float64   // by layer: KL of rounding alone, NaN where not measured
 }
 
 // probeRows is how many rows of logits are computed at a time.
@@ -38,7 +42,7 @@ const probeRows = 64
 
 // newProbe loads the dense model for windows of rows tokens.
 func newProbe(ck *checkpoint.Checkpoint, shape model.Shape, c Compute, rows int) (p *probe, err error) {
-	b, err := kernels.NewCPU(kernels.Options{ISA: c.ISA, Compute: kernels.F32, Threads: c.Threads})
+	b, err := c.backend()
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +69,7 @@ func newProbe(ck *checkpoint.Checkpoint, shape model.Shape, c Compute, rows int)
 	}
 	n := rows * shape.Config.Vocab
 	p.dense, p.chance, p.lse = make([]float32, n), make([]float32, n), make([]float64, rows)
+	p.noise = make([]float64, shape.Config.Layers)
 	p.inputs = make([][]float32, shape.Config.Layers)
 	for i := range p.inputs {
 		p.inputs[i] = make([]float32, rows*shape.Config.Dim)
@@ -74,7 +79,7 @@ func newProbe(ck *checkpoint.Checkpoint, shape model.Shape, c Compute, rows int)
 
 // newPages makes KV pages for one sequence of rows positions.
 func newPages(b kernels.Backend, d *nn.Decoder, rows int) (kernels.KV, []int32, error) {
-	kv, err := b.NewKV(d.KVShape(kernels.F32))
+	kv, err := b.NewKV(d.KVShape(b.Compute()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,6 +109,7 @@ func (p *probe) begin(ids []int32) error {
 			return err
 		}
 		p.d.Blocks(p.pass, batch, i, i+1)
+		p.noise[i] = math.NaN()
 	}
 	v := p.shape.Config.Vocab
 	return p.predict(batch, func(row int, z []float32, scratch []float32) {
@@ -126,7 +132,33 @@ func (p *probe) kl(ids []int32, layer int, weights map[string]kernels.Matrix) (s
 	if err != nil {
 		return shift{}, err
 	}
-	return p.rest(ids, layer+1, x)
+	s, err := p.rest(ids, layer+1, x)
+	if err != nil {
+		return s, err
+	}
+	noise, err := p.rounding(ids, layer)
+	s.kl -= noise
+	return s, err
+}
+
+// rounding is the KL that a change of the input of a layer makes which is about
+// as small as its rounding. Where activations are rounded to bf16, any change at
+// all makes all later roundings fall otherwise; that is not the module's doing.
+func (p *probe) rounding(ids []int32, layer int) (float64, error) {
+	if p.compute.dtype() == kernels.F32 {
+		return 0, nil
+	}
+	if !math.IsNaN(p.noise[layer]) {
+		return p.noise[layer], nil
+	}
+	r := rand.New(rand.NewPCG(uint64(layer), 1))
+	x := slices.Clone(p.inputs[layer])
+	for i := range x {
+		x[i] *= 1 + float32(r.Float64()-0.5)/256
+	}
+	s, err := p.rest(ids, layer, x)
+	p.noise[layer] = s.kl
+	return s.kl, err
 }
 
 // all runs every layer with the weights that it gets from weights.
@@ -141,7 +173,13 @@ func (p *probe) all(ids []int32, weights func(layer int) (map[string]kernels.Mat
 			return shift{}, err
 		}
 	}
-	return p.rest(ids, len(p.d.Layers), x)
+	s, err := p.rest(ids, len(p.d.Layers), x)
+	if err != nil {
+		return s, err
+	}
+	noise, err := p.rounding(ids, 0)
+	s.kl -= noise
+	return s, err
 }
 
 // shift is how far predictions are from the dense model's, means over tokens.
@@ -181,7 +219,7 @@ func (p *probe) rest(ids []int32, from int, x []float32) (s shift, err error) {
 
 // layer runs one layer on x [rows, dim], what the layers before it gave.
 func (p *probe) layer(ids []int32, layer int, x []float32, weights map[string]kernels.Matrix) ([]float32, error) {
-	b, err := kernels.NewCPU(kernels.Options{ISA: p.compute.ISA, Compute: kernels.F32, Threads: p.compute.Threads})
+	b, err := p.compute.backend()
 	if err != nil {
 		return nil, err
 	}

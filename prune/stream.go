@@ -17,6 +17,18 @@ type Compute struct {
 	Threads int // 0: one for each processor
 }
 
+// backend makes one that rounds activations where the processor multiplies bf16.
+func (c Compute) backend() (*kernels.CPU, error) {
+	return kernels.NewCPU(kernels.Options{ISA: c.ISA, Compute: c.dtype(), Threads: c.Threads})
+}
+
+func (c Compute) dtype() kernels.DType {
+	if c.ISA >= kernels.AVX512BF16 {
+		return kernels.BF16
+	}
+	return kernels.F32
+}
+
 // stream runs windows of calibration text through the dense model, one layer in
 // memory at a time.
 type stream struct {
@@ -65,7 +77,7 @@ func (s *stream) close() { s.hidden.close() }
 // advance runs the next layer over all windows. What its linear layers read is
 // added to grams, by input; a nil one is not gathered.
 func (s *stream) advance(ctx context.Context, grams [inputs]*gram) error {
-	b, err := kernels.NewCPU(kernels.Options{ISA: s.compute.ISA, Compute: kernels.F32, Threads: s.compute.Threads})
+	b, err := s.compute.backend()
 	if err != nil {
 		return err
 	}

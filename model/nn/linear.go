@@ -36,7 +36,7 @@ type Dense struct {
 	Weight *checkpoint.Tensor // [d_out, d_in]
 	Bias   []float32          // [d_out] or nil
 
-	Instead kernels.Matrix // computed in f32 in place of Weight, or nil
+	Instead kernels.Matrix // taken in place of Weight, or nil
 }
 
 // Armor is y = A·(S·(B·x)) + bias with a 2:4 core S and block-diagonal A and B,
@@ -61,6 +61,9 @@ func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 	p := kernels.Part{Name: d.Module, W: d.Weight, Type: kernels.F32, Bias: d.Bias}
 	if d.Instead != nil {
 		p.W = d.Instead
+		if compute == kernels.BF16 && w != WeightsF32 {
+			p.Type = kernels.BF16
+		}
 		return p
 	}
 	t := d.Weight.DType

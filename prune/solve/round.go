@@ -187,6 +187,32 @@ func (l *Layer) expand(dst []float32, i, j int) {
 	}
 }
 
+// Product is Dense in f32 arithmetic, on so many threads (0: all): for measuring.
+func (l *Layer) Product(m block.Math, threads int) []float32 {
+	w := make([]float32, l.Out*l.In)
+	if l.A == nil {
+		l.expand(w, 0, 0)
+		return w
+	}
+	if threads == 0 {
+		threads = goruntime.GOMAXPROCS(0)
+	}
+	bo, bi := l.BlockOut, l.BlockIn
+	n := bo * bi
+	space := make([]float32, 2*n*threads)
+	parallel(threads, l.Out/bo*(l.In/bi), func(worker, task int) {
+		s, as := space[2*n*worker:][:n], space[2*n*worker+n:][:n]
+		j, k := task/(l.In/bi), task%(l.In/bi)
+		clear(s)
+		for i := range bo {
+			l.expand(s[i*bi:][:bi], j*bo+i, k*bi)
+		}
+		m.Mul(as, bi, block.Set, l.A[j*bo*bo:], bo, 1, s, bi, bo, bi, bo)
+		m.Mul(w[j*bo*l.In+k*bi:], l.In, block.Set, as, bi, 1, l.B[k*bi*bi:], bi, bo, bi, bi)
+	})
+	return w
+}
+
 // Dense is Ŵ [Out, In], multiplied out in f64 and rounded to f32.
 func (l *Layer) Dense() []float32 {
 	w := make([]float32, l.Out*l.In)

@@ -229,6 +229,15 @@ func TestDense(t *testing.T) {
 				t.Fatalf("weight %d is %v, want %v", i, got, float32(want))
 			}
 		}
+		largest := 0.0
+		for _, v := range r.Layer.Dense() {
+			largest = max(largest, math.Abs(float64(v)))
+		}
+		for i, got := range r.Layer.Product(best, 3) {
+			if want := r.Layer.Dense()[i]; math.Abs(float64(got-want)) > 1e-5*largest {
+				t.Fatalf("in f32: weight %d is %v, want %v", i, got, want)
+			}
+		}
 		loss, err := Loss(p, &r.Layer, Options{Math: best})
 		if err != nil || loss != r.LossRounded {
 			t.Errorf("loss %v, %v, want %v", loss, err, r.LossRounded)
