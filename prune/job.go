@@ -133,7 +133,9 @@ func (j *Job) Preflight() (p Preflight, err error) {
 	if err != nil {
 		return p, err
 	}
-	return r.preflight(), r.ck.Close()
+	p = r.preflight()
+	p.Seconds = r.estimate(&p)
+	return p, r.ck.Close()
 }
 
 func (j *Job) start() (*run, error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"armor/bench/quality"
 	"armor/kernels"
@@ -55,7 +56,7 @@ func printPreflight(w io.Writer, p prune.Preflight, most int64) error {
 	if most > 0 && memory > most {
 		memory, how = p.Spilled, "calibration states in a file"
 	}
-	_, err := fmt.Fprintf(w, "prunes   %.1f M weights on %d tokens\nmemory   %d MiB at most (%s)\ndisk     %d MiB\n",
-		float64(p.Weights)/1e6, p.Tokens, memory/mib, how, p.Disk/mib)
+	_, err := fmt.Fprintf(w, "prunes   %.1f M weights on %d tokens\nmemory   %d MiB at most (%s)\ndisk     %d MiB\ntime     about %v\n",
+		float64(p.Weights)/1e6, p.Tokens, memory/mib, how, p.Disk/mib, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 	return err
 }

@@ -116,8 +116,8 @@ func percent(s string) (float64, error) {
 	return v, nil
 }
 
-// bytes reads "12GiB", "500M" or a number of bytes.
-func bytes(s string) (int64, error) {
+// bytesOf reads "12GiB", "500M" or a number of bytes.
+func bytesOf(s string) (int64, error) {
 	number := strings.TrimRight(s, "KMGTiB")
 	unit := strings.TrimSuffix(strings.TrimSuffix(s[len(number):], "B"), "i")
 	shift := map[string]uint{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -152,7 +152,7 @@ func (f *runFlags) job(source, target string) (j *prune.Job, err error) {
 // work takes the flags that do not change what comes out.
 func (f *runFlags) work(j *prune.Job) (err error) {
 	if f.memory != "" {
-		if j.Memory, err = bytes(f.memory); err != nil {
+		if j.Memory, err = bytesOf(f.memory); err != nil {
 			return cli.Usage(fmt.Errorf("--max-memory: %w", err))
 		}
 	}
