@@ -17,18 +17,10 @@ func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
 			// A block's last tile may reach into the next one's columns, which
 			// come after it.
 			x := j.panel(i)[j.types.at(k*m.block, mr):]
-			j.blockProduct(s, m, k*n, n, mr, x, pitch, s.y[(k-first)*m.block:], ld, false)
+			j.product(s, m, k*n, n, mr, x, pitch, s.y[(k-first)*m.block:], ld, false)
 		}
 		z := j.quad(b, i)[j.types.at(first*m.block, mr):]
 		j.c.activations(j.types, true, z, pitch, s.y, ld, rows, (end-first)*m.block, mr, s.line)
-	}
-}
-
-// blockProduct multiplies the tiles of a block, as many at a time as weights takes.
-func (j *linearJob) blockProduct(s *linearScratch, m *packed, first, n, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
-	for t := 0; t < n; t += maxRowTiles {
-		w := j.weights(s, m, first+t, min(maxRowTiles, n-t))
-		j.product(w, mr, x, pitch, y[t*tileRows:], ldy, add)
 	}
 }
 
@@ -38,11 +30,11 @@ func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
 	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
 		hi := min(lo+chunkTiles, j.plan.tiles())
 		for t := 0; t < ld/tileRows; t += step {
-			w := j.weights(s, sec.w, first/tileRows+t, min(step, ld/tileRows-t))
+			tiles := min(step, ld/tileRows-t)
 			for i := lo; i < hi; i++ {
 				_, _, mr := j.plan.tile(i)
 				y := s.u[(i-lo)*j.plan.big*ld+t*tileRows:]
-				j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), y, ld, false)
+				j.product(s, sec.w, first/tileRows+t, tiles, mr, j.input(sec, i), j.types.pitch(j.g.in), y, ld, false)
 			}
 		}
 		for i := lo; i < hi; i++ {
@@ -64,7 +56,7 @@ func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, f
 	}
 	for k := 0; k < n; k += m.block {
 		tiles := m.blockTiles()
-		j.blockProduct(s, m, (first+k)/m.block*tiles, tiles, mr, s.panel[j.types.at(k, mr):], pitch, y[k:], ldy, add)
+		j.product(s, m, (first+k)/m.block*tiles, tiles, mr, s.panel[j.types.at(k, mr):], pitch, y[k:], ldy, add)
 	}
 	if !whole {
 		j.emit(s.y, ldy, row, rows, sec.first+first, n)

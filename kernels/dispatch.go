@@ -146,9 +146,7 @@ func sparseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsa
 func (c *CPU) activations(t denseTypes, sparse bool, dst []byte, pitch int, src []float32, ld, rows, k, mr int, line []byte) {
 	switch {
 	case t == bf16amx:
-		for i := range rows {
-			c.panel(bf16bf16, dst[2*i*pitch:], src[i*ld:][:k], ld, 1, k, 1)
-		}
+		c.rows(asU16(dst), pitch, src, ld, rows, k)
 	case sparse:
 		c.quads(t, dst, src, ld, rows, k, mr, line)
 	default:

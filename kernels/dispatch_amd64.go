@@ -59,6 +59,14 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 	}
 }
 
+// rows rounds rows of k inputs for the kernels on AMX.
+func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {
+	if rows > 0 && k > 0 {
+		_, _ = dst[(rows-1)*pitch+k-1], src[(rows-1)*ld+k-1]
+		amd64.RowsBF16AVX512BF16(unsafe.Pointer(&dst[0]), pitch, &src[0], ld, rows, k)
+	}
+}
+
 // tiles runs a kernel on AMX: 16 rows for each of w by mr tokens.
 func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
 	add := 0
@@ -76,9 +84,6 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 func (c *CPU) tileSums(w []unsafe.Pointer, last, tiles, mr int, x unsafe.Pointer, pitch int, y *float32, ldy int) {
 	amd64.SumBF16BF16AMX(&w[0], len(w), last, tiles, mr, x, 2*pitch, y, ldy, 1)
 }
-
-// expand makes a 2:4 tile of k groups a dense one.
-func (c *CPU) expand(dst, w unsafe.Pointer, k int) { amd64.ExpandBF16AVX512(dst, w, k) }
 
 // sparse runs one 2:4 kernel, see package ref: tiles of 16 rows by mr tokens.
 func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {

@@ -22,6 +22,10 @@ func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, 
 	sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 }
 
+func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {
+	ref.RowsBF16(dst, pitch, src, ld, rows, k)
+}
+
 func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *float32, int, bool) {
 	panic("kernels: no AMX here")
 }
@@ -29,8 +33,6 @@ func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *floa
 func (c *CPU) tileSums([]unsafe.Pointer, int, int, int, unsafe.Pointer, int, *float32, int) {
 	panic("kernels: no AMX here")
 }
-
-func (c *CPU) expand(dst, w unsafe.Pointer, k int) { panic("kernels: no AMX here") }
 
 func (c *CPU) sumSquares(x []float32) float32                 { return ref.SumSquares(x) }
 func (c *CPU) scaleMul(dst, x, w []float32, s float32)        { ref.ScaleMul(dst, x, w, s) }

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"slices"
-	"unsafe"
-)
+import "unsafe"
 
 // tokenPlan splits T rows into the token tiles of an instruction set: as many
 // of the largest as fit, and one for the rest.
@@ -75,8 +72,7 @@ type linearScratch struct {
 	panel []byte    // [unit][tokens]: u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads
 
-	list     [maxRowTiles]unsafe.Pointer // weight tiles for AMX
-	expanded []byte                      // [row tiles][in/2][16][2]: 2:4 tiles as dense ones
+	list [maxRowTiles]unsafe.Pointer // weight tiles for AMX
 }
 
 type stage uint8
@@ -170,10 +166,7 @@ func (j *linearJob) prepare() {
 	if j.g.panels || j.rows() {
 		grow(&j.panels, tiles*j.size)
 	}
-	big, expanded := j.plan.big, 0
-	if j.expands() {
-		expanded = j.rowTiles() * tileRows * in * 2
-	}
+	big := j.plan.big
 	grow(&j.quads, sets*tiles*j.size)
 	for w := range j.scratch {
 		s := &j.scratch[w]
@@ -184,7 +177,6 @@ func (j *linearJob) prepare() {
 		grow(&s.y, big*columns)
 		grow(&s.panel, big*j.types.pitch(unit)*4)
 		grow(&s.line, line*4)
-		grow(&s.expanded, expanded)
 	}
 }
 
@@ -241,12 +233,6 @@ func (j *linearJob) pack(s *linearScratch, tile int) {
 // rows says whether token tiles are rows, the same for dense and 2:4 kernels.
 func (j *linearJob) rows() bool { return j.types == bf16amx }
 
-// expands says whether 2:4 tiles are expanded in memory, once for all tokens,
-// and not on their way into the kernel.
-func (j *linearJob) expands() bool {
-	return j.rows() && j.plan.tiles() > 1 && slices.ContainsFunc(j.g.sections, func(s section) bool { return s.w.sparse })
-}
-
 // units computes units first … end-1 of a section for all tokens.
 func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	unit := sec.unit()
@@ -266,17 +252,16 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	}
 	step := j.rowTiles()
 	for t := first; t < min(end, whole); t += step {
-		w := j.weights(s, sec.w, t, min(step, min(end, whole)-t))
+		n := min(step, min(end, whole)-t)
 		for i := range j.plan.tiles() {
 			row, _, mr := j.plan.tile(i)
-			j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+			j.product(s, sec.w, t, n, mr, j.input(sec, i), j.types.pitch(j.g.in), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
 		}
 	}
 	for t := max(first, whole); t < end; t++ {
-		w := j.weights(s, sec.w, t, 1)
 		for i := range j.plan.tiles() {
 			row, rows, mr := j.plan.tile(i)
-			j.product(w, mr, j.input(sec, i), j.types.pitch(j.g.in), s.y, tileRows, false)
+			j.product(s, sec.w, t, 1, mr, j.input(sec, i), j.types.pitch(j.g.in), s.y, tileRows, false)
 			j.emit(s.y, tileRows, row, rows, sec.first+t*tileRows, sec.w.rows-t*tileRows)
 		}
 	}
@@ -308,42 +293,17 @@ func (j *linearJob) input(sec *section, tile int) []byte {
 	return j.panel(tile)
 }
 
-// rowTiles are tiles first … first+n-1 of m.
-type rowTiles struct {
-	m        *packed
-	first, n int
-	at       []unsafe.Pointer // each, for AMX
-	expanded bool
-}
-
-// weights makes row tiles ready for products with any number of token tiles, but
-// only until it is called again.
-func (j *linearJob) weights(s *linearScratch, m *packed, first, n int) rowTiles {
-	w := rowTiles{m: m, first: first, n: n}
-	if !j.rows() {
-		return w
-	}
-	w.at, w.expanded = s.list[:n], m.sparse && j.plan.tiles() > 1
-	for i := range w.at {
-		w.at[i] = m.tile(first + i)
-		if w.expanded {
-			dense := unsafe.Pointer(&s.expanded[i*2*tileRows*m.in])
-			j.c.expand(dense, w.at[i], m.steps())
-			w.at[i] = dense
-		}
-	}
-	return w
-}
-
-// product multiplies row tiles by one token tile.
-func (j *linearJob) product(w rowTiles, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
-	m, t, n := w.m, w.first, w.n
+// product multiplies row tiles t … t+n-1 of m by one token tile, whose tokens are
+// pitch apart where they are rows.
+func (j *linearJob) product(s *linearScratch, m *packed, t, n, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
 	if j.rows() {
-		k := m.steps()
-		if w.expanded {
-			k = m.in / 2
+		for r := 0; r < n; r += len(s.list) {
+			list := s.list[:min(len(s.list), n-r)]
+			for i := range list {
+				list[i] = m.tile(t + r + i)
+			}
+			j.c.tiles(m.sparse, list, mr, unsafe.Pointer(unsafe.SliceData(x)), pitch, m.steps(), &y[r*tileRows], ldy, add)
 		}
-		j.c.tiles(m.sparse && !w.expanded, w.at, mr, unsafe.Pointer(unsafe.SliceData(x)), pitch, k, &y[0], ldy, add)
 		return
 	}
 	most := j.c.rowTiles(mr)

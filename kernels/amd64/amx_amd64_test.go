@@ -274,6 +274,31 @@ func TestTDPBF16PSTiny(t *testing.T) {
 	}
 }
 
+// TestRowsBF16 has all lengths, ends of memory and special values.
+func TestRowsBF16(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AVX512BF16)
+	const most, rows = 100, 3
+	src, dst := kerneltest.NewGuard[float32](t, rows*(most+5)), kerneltest.NewGuard[uint16](t, rows*(most+3))
+	rng := kerneltest.Rand(6)
+	for k := 1; k <= most; k++ {
+		x := kerneltest.Normal(rng, (rows-1)*(k+5)+k)
+		specials := kerneltest.Specials()
+		for i := range x {
+			if rng.IntN(3) == 0 {
+				x[i] = specials[rng.IntN(len(specials))]
+			}
+		}
+		for _, place := range kerneltest.Places {
+			got := dst.Slice((rows-1)*(k+3)+k, place)
+			want := slices.Clone(got)
+			ref.RowsBF16(want, k+3, x, k+5, rows, k)
+			RowsBF16AVX512BF16(unsafe.Pointer(&got[0]), k+3, &src.Copy(x, place)[0], k+5, rows, k)
+			kerneltest.Equal(t, fmt.Sprintf("%d inputs, %+v", k, place), got, want)
+			dst.Check(t)
+		}
+	}
+}
+
 // TestAMXSignals: tiles are kept when signals and the collector interrupt.
 func TestAMXSignals(t *testing.T) {
 	kerneltest.Need(t, kerneltest.AMX)
@@ -308,4 +333,40 @@ func TestAMXSignals(t *testing.T) {
 		}
 	})
 	wg.Wait()
+}
+
+// BenchmarkAMX has half a megabyte of weights, as the tokens of a prefill find
+// them in L2. GFLOPS are the dense matrix's.
+func BenchmarkAMX(b *testing.B) {
+	kerneltest.Need(b, kerneltest.AMX)
+	for i := range tileKinds {
+		kind := &tileKinds[i]
+		for _, tokens := range []int{1, 16, 32} {
+			tiles, in := 8, 2048
+			if kind.name == "sum" { // a head's values at 512 positions
+				tiles, in = 4, 512
+			}
+			b.Run(fmt.Sprintf("%s/tokens=%d", kind.name, tokens), func(b *testing.B) {
+				o := newTileCase(kind.name, kerneltest.Rand(1), tiles, tokens, in, func() float32 { return 1 })
+				o.ldx = (o.in/32 | 1) * 32
+				o.x = make([]uint16, tokens*o.ldx)
+				var at []unsafe.Pointer
+				w := make([]byte, len(o.w)+64*len(o.at))
+				for i, from := range o.at { // as a backend has them, in whole lines
+					tile := o.w[from:min(len(o.w), from+32*in)]
+					if i+1 < len(o.at) {
+						tile = o.w[from:o.at[i+1]]
+					}
+					copy(w, tile)
+					at = append(at, unsafe.Pointer(&w[0]))
+					w = w[(len(tile)+63)&^63:]
+				}
+				for b.Loop() {
+					kind.run(o, at, unsafe.Pointer(&o.x[0]), &o.y[0], 0)
+				}
+				flops := 2 * float64(in) * float64(16*tiles) * float64(tokens)
+				b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
+			})
+		}
+	}
 }

@@ -52,6 +52,16 @@ func flush(x float32) float32 {
 	return x
 }
 
+// RowsBF16 rounds rows of k inputs, src [rows, ld], to bf16, dst [rows, pitch].
+// Subnormals become zeros, as which TDPBF16PS would take them.
+func RowsBF16(dst []uint16, pitch int, src []float32, ld, rows, k int) {
+	for i := range rows {
+		for j, v := range src[i*ld:][:k] {
+			dst[i*pitch+j] = BF16Bits(flush(v))
+		}
+	}
+}
+
 // DenseBF16BF16 is a kernel with bf16 weights and activations; k counts pairs.
 func DenseBF16BF16(w, x []uint16, ldx, k, tokens int, y []float32, ldy int, add bool) {
 	sums := make([]float32, tokens*TileRows)

@@ -44,7 +44,7 @@ const (
 	tailRows  = slots + 4*1024
 	frameSize = tailRows + 2*1024 + 64 + 16 // alignment, a local
 	// Weights are read so many bytes ahead.
-	ahead = 4096
+	ahead = 2048
 )
 
 func tileKernels() []*tileKernel {
@@ -67,7 +67,6 @@ func emitTiles() {
 		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
 		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
 	}
-	fmt.Fprintf(&stubs, "\n// ExpandBF16AVX512 is ref.ExpandBF16 of a 2:4 tile w. Needs AVX512F, AVX512BW.\n//\n//go:noescape\nfunc ExpandBF16AVX512(%s)\n", expandParams)
 	write("amx_amd64.go", stubs.Bytes())
 }
 
@@ -154,9 +153,6 @@ func (k *tileKernel) emit() {
 	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
 	k.p("VZEROUPPER")
 	k.p("RET")
-	if k.kind == tileSparse {
-		k.expand()
-	}
 }
 
 func (k *tileKernel) constants() {

@@ -205,9 +205,9 @@ func (s *tileShape) sparse() {
 	for i := range s.tiles {
 		p, v := tileRegs[2*i], tileRegs[2*i+1]
 		for line := range 8 {
-			s.p("PREFETCHT0 %d(%s)", ahead/2+64*line, v)
+			s.p("PREFETCHT0 %d(%s)", ahead+64*line, v)
 		}
-		s.p("PREFETCHT0 %d(%s)", ahead/16, p)
+		s.p("PREFETCHT0 %d(%s)", ahead/8, p)
 		for g := range 8 {
 			s.group(p, 8*g, v, 64*g, "SI", 1024*i+128*g, g%3)
 		}
@@ -288,4 +288,28 @@ func (s *tileShape) store() {
 		}
 	}
 	s.at("stored")
+}
+
+// expansion puts its constants into registers.
+func (k *tileKernel) expansion() {
+	k.p("VMOVDQU64 shifts<>(SB), Z31")
+	k.p("VMOVDQU64 lanes<>(SB), Z30")
+	k.p("VMOVDQU64 low<>(SB), Z29")
+	k.p("VMOVDQU64 high<>(SB), Z28")
+}
+
+// group expands four inputs of 16 rows, two lines.
+func (k *tileKernel) group(positions string, p int, values string, v int, to string, at, n int) {
+	t, lo, hi, w := 4*n, 4*n+1, 4*n+2, 4*n+3
+	k.p("VPBROADCASTQ %d(%s), Z%d", p, positions, t)
+	k.p("VPSRLVD Z31, Z%d, Z%d", t, t)
+	k.p("VPERMD Z29, Z%d, Z%d", t, lo)
+	k.p("VPERMD Z28, Z%d, Z%d", t, hi)
+	k.p("VPORD Z30, Z%d, Z%d", lo, lo)
+	k.p("VPORD Z30, Z%d, Z%d", hi, hi)
+	k.p("VMOVDQU64 %d(%s), Z%d", v, values, w)
+	k.p("VPSHUFB Z%d, Z%d, Z%d", lo, w, lo)
+	k.p("VPSHUFB Z%d, Z%d, Z%d", hi, w, hi)
+	k.p("VMOVDQU64 Z%d, %d(%s)", lo, at, to)
+	k.p("VMOVDQU64 Z%d, %d(%s)", hi, at+64, to)
 }
