@@ -96,6 +96,25 @@ func Unfinished(target string) (*Job, error) {
 	return j, nil
 }
 
+// Progress is how far an unfinished job is.
+type Progress struct {
+	Model     string
+	Done, All int // modules
+}
+
+// Inspect looks at the unfinished job of target.
+func Inspect(target string) (p Progress, err error) {
+	j, err := Unfinished(target)
+	if err != nil {
+		return p, err
+	}
+	s, err := loadState(j.Partial())
+	if err != nil {
+		return p, err
+	}
+	return Progress{Model: s.Model, Done: len(s.Modules), All: (s.End - s.First) * len(kinds)}, nil
+}
+
 // Run does a job. When stop ends, it finishes the module at hand and returns
 // ErrStopped.
 func (j *Job) Run(stop context.Context) (err error) {

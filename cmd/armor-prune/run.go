@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -12,7 +13,9 @@ import (
 	"armor/kernels"
 	"armor/prune"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // runFlags are the settings of a job.
@@ -67,7 +70,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.maxPPL, "max-ppl", "", "keep modules dense so that perplexity grows at most so much, such as `+5%`")
 	flags.StringVar(&f.sparse, "sparse", "", "prune this share of the weights, such as `75%`, where it costs least")
 	flags.IntVar(&r.Budget.Tokens, "sensitivity-tokens", 1024, "tokens that the cost of each module is measured on")
-	flags.StringVar(&f.file, "recipe", "", "read these settings from a YAML `file`")
+	flags.StringVar(&f.file, "recipe", "", "read method, solver, block … from a YAML `file`; flags go before it")
 	flags.StringVar(&f.layers, "layers", "", "prune only layers `A:B`; armor-prune merge joins the parts")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what the job will need, and do nothing")
 	f.addWork(c)
@@ -82,6 +85,35 @@ func (f *runFlags) addWork(c *cobra.Command) {
 	flags.IntVar(&f.threads, "threads", 0, "worker threads (default: one for each processor)")
 	flags.StringVar(&f.logFile, "log-file", "", "append events as JSON lines to a `file`")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
+}
+
+// readRecipe takes the settings of the file that flags have not set. Its keys are
+// those that armor_report.json has under recipe.
+func (f *runFlags) readRecipe(flags *pflag.FlagSet) error {
+	if f.file == "" {
+		return nil
+	}
+	in, err := os.Open(f.file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	given := map[string]string{} // the flags write into the recipe, which the file does next
+	flags.Visit(func(g *pflag.Flag) { given[g.Name] = g.Value.String() })
+	const most = 1 << 20
+	tokens := f.recipe.Budget.Tokens
+	f.recipe = prune.DefaultRecipe()
+	f.recipe.Budget.Tokens = tokens
+	if err := yaml.NewDecoder(io.LimitReader(in, most), yaml.Strict()).Decode(&f.recipe); err != nil && !errors.Is(err, io.EOF) {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%s: %s", f.file, line)
+	}
+	for name, value := range given {
+		if err := flags.Lookup(name).Value.Set(value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // budget reads the flags that are not plain numbers.
@@ -171,6 +203,9 @@ func (f *runFlags) work(j *prune.Job) (err error) {
 }
 
 func (f *runFlags) run(c *cobra.Command, source, target string) error {
+	if err := f.readRecipe(c.Flags()); err != nil {
+		return err
+	}
 	j, err := f.job(source, target)
 	if err != nil {
 		return err

@@ -75,6 +75,9 @@ func TestCommands(t *testing.T) {
 	if got, err = execute(t, "sensitivity", "--calib", text, "--tokens", "64", "-q", tiny, out); err != nil || !strings.Contains(got, "mlp.") || !strings.Contains(got, "all") {
 		t.Errorf("sensitivity: %q, %v", got, err)
 	}
+	if got, err := execute(t, "inspect", out); err != nil || !strings.Contains(got, "down_proj") || !strings.Contains(got, "text.txt") {
+		t.Errorf("inspect: %q, %v", got, err)
+	}
 	if _, err := execute(t, "export", "--dense", out, exported); err != nil {
 		t.Error(err)
 	}
@@ -87,6 +90,37 @@ func TestCommands(t *testing.T) {
 	}
 	if got, err := execute(t, "pack", filepath.Join(dir, "zeros"), packed); err != nil || !strings.Contains(got, "14 modules are 2:4") {
 		t.Errorf("pack: %q, %v", got, err)
+	}
+}
+
+func TestRecipe(t *testing.T) {
+	write := func(s string) string {
+		path := filepath.Join(t.TempDir(), "recipe.yaml")
+		if err := os.WriteFile(path, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	f := &runFlags{recipe: prune.DefaultRecipe()}
+	c := &cobra.Command{}
+	f.add(c)
+	file := write("method: armor\nsweeps: 7\nblock: 32\nbudget:\n  max_ppl: 0.05\n")
+	if err := c.ParseFlags([]string{"--recipe", file, "--block", "16"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.readRecipe(c.Flags()); err != nil {
+		t.Fatal(err)
+	}
+	want := prune.DefaultRecipe()
+	want.Sweeps, want.Block, want.Budget = 7, 16, prune.Budget{MaxPPL: 0.05, Tokens: 1024}
+	if f.recipe != want {
+		t.Errorf("got %+v, want %+v", f.recipe, want)
+	}
+	for _, bad := range []string{"colour: red\n", "sweeps: many\n", ":\n-", "sweeps: [1"} {
+		f := &runFlags{recipe: prune.DefaultRecipe(), file: write(bad)}
+		if err := f.readRecipe(c.Flags()); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: got %v, want one line of error", bad, err)
+		}
 	}
 }
 
@@ -150,6 +184,9 @@ func TestStopped(t *testing.T) {
 		}
 	}
 	out := filepath.Join(t.TempDir(), "out")
+	if _, err := execute(t, "inspect", out); err == nil {
+		t.Error("inspect: nothing is there, and no error")
+	}
 	arguments := append([]string{"run", "--calib", text(t), tiny, out}, quick...)
 	if code := cli.Main(root, arguments, stopped, os.Interrupt); code != cli.ExitStopped {
 		t.Errorf("got exit code %d, want %d", code, cli.ExitStopped)
