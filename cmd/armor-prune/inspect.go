@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +81,11 @@ func printReport(out io.Writer, r *report.Report) error {
 			kind(s.Name).dense++
 		}
 	}
-	fmt.Fprintf(out, "model     %s\nsize      %.1f MB of %.1f MB\nrecipe    %s\n", r.Source.Model, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6, r.Recipe)
+	var recipe bytes.Buffer
+	if err := json.Compact(&recipe, r.Recipe); len(r.Recipe) > 0 && err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "model     %s\nsize      %.1f MB of %.1f MB\nrecipe    %s\n", r.Source.Model, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6, recipe.String())
 	if c := r.Calibration; c != nil {
 		fmt.Fprintf(out, "text      %s, %d tokens, sha256 %s\n", c.File, c.Tokens, c.SHA256)
 	}

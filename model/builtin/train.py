@@ -24,6 +24,7 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
@@ -62,6 +63,7 @@ ADAM_LR = 2e-3
 DECAY = 0.1
 WARMUP = 100  # steps
 HELD_OUT = 0.01
+CONTINUED = 0.55  # of the schedule, where prose has ended
 
 # ---------------------------------------------------------------- texts
 
@@ -286,8 +288,8 @@ def encode(tok, docs):
 class Data:
     """Rows of tokens: stories in shuffled passes, prose from anywhere."""
 
-    def __init__(self, tok, stories, prose):
-        self.tok, self.stories = tok, stories
+    def __init__(self, tok, stories, prose, continued=False):
+        self.tok, self.stories, self.continued = tok, stories, continued
         self.later = without_stock(stories)  # for the passes after the first
         self.prose = encode(tok, prose)
         self.rng = np.random.default_rng(SEED)
@@ -295,7 +297,7 @@ class Data:
 
     def start(self, epoch, at):
         rng = random.Random(SEED + 1 + epoch)
-        docs = [rename(s, rng, few=epoch > 0) for s in (self.later if epoch else self.stories)]
+        docs = [rename(s, rng, few=self.continued or epoch > 0) for s in (self.later if epoch else self.stories)]
         rng.shuffle(docs)
         self.stream = encode(self.tok, docs)
         self.epoch, self.at = epoch, at
@@ -542,6 +544,7 @@ def main():
     ap.add_argument("--tokens", type=int)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--no-compile", action="store_true")
+    ap.add_argument("--continue-from", metavar="MODEL", help="begin with a finished model, at CONTINUED of the schedule")
     ap.add_argument("--export", action="store_true", help="write the checkpoint as it is and end")
     ap.add_argument("--evaluate", action="store_true", help="held-out bits per byte of --out")
     ap.add_argument("--bench", type=int, default=0, help="time this many steps and end")
@@ -559,6 +562,8 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     state_file = os.path.join(args.work, "state.pt")
     tok_file = os.path.join(args.work, "tokenizer.json")
+    if args.continue_from and not os.path.exists(tok_file):
+        shutil.copy(os.path.join(args.continue_from, "tokenizer.json"), tok_file)
     if not os.path.exists(tok_file):
         train_bpe(stories, prose).save(tok_file)
     tok = Tokenizer.from_file(tok_file)
@@ -573,6 +578,12 @@ def main():
     say(f"{sum(t.numel() for t in w.values())} weights; {len(stories)}+{len(story_test)} stories,",
         f"{len(prose)}+{len(prose_test)} passages of prose")
     step, tokens, started, curve = 0, 0, time.time(), []
+    if args.continue_from:
+        if not args.tokens:
+            ap.error("--continue-from: wants --tokens")
+        tokens = int(CONTINUED * args.tokens)
+        for k, t in load_file(os.path.join(args.continue_from, "model.safetensors")).items():
+            w[k].data.copy_(t.float())
     state = torch.load(state_file, weights_only=False) if os.path.exists(state_file) else None
     if state:
         for k, t in state["w"].items():
@@ -595,7 +606,7 @@ def main():
         say("held-out bits per byte", s["held_out_bits_per_byte"])
         return
 
-    data = Data(tok, stories, prose)
+    data = Data(tok, stories, prose, bool(args.continue_from))
     if state:
         data.load(state["data"])
         opt.n = state["n"]

@@ -65,11 +65,15 @@ func realProblem(tb testing.TB) *Problem {
 func TestRealLayer(t *testing.T) {
 	p := realProblem(t)
 	sweeps, _ := strconv.Atoi(os.Getenv("ARMOR_SWEEPS"))
+	iterations, err := strconv.Atoi(os.Getenv("ARMOR_ITERATIONS"))
+	if err != nil {
+		iterations = 200
+	}
 	for _, solver := range Solvers {
 		began := time.Now()
-		o := Options{Solver: solver, Sweeps: sweeps, Iterations: 200, Math: block.New(kernels.BestISA())}
+		o := Options{Solver: solver, Sweeps: sweeps, Iterations: iterations, Math: block.New(kernels.BestISA())}
 		o.Progress = func(step int, loss float64) {
-			if step%10 == 0 || solver == BCD && step <= 5 {
+			if step%10 == 0 && (step <= 200 || step%500 == 0) || solver == BCD && step <= 5 {
 				t.Logf("%s %d: %.5f, %.2f s", solver, step, loss, time.Since(began).Seconds())
 			}
 		}
