@@ -273,8 +273,8 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // rowTiles is how many row tiles go over all token tiles together, so that the
 // weights are read from memory once.
 func (j *linearJob) rowTiles() int {
-	if j.rows() { // half a megabyte, which stays in L2
-		return max(4, min(maxRowTiles, (512<<10)/(2*tileRows*j.g.in)&^3))
+	if j.rows() { // a megabyte, which stays in L2
+		return max(4, min(maxRowTiles, (1<<20)/(2*tileRows*j.g.in)&^3))
 	}
 	if j.plan.full == 0 {
 		return j.c.rowTiles(j.plan.last)

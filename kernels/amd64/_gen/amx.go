@@ -42,7 +42,7 @@ const (
 const (
 	slots     = 64
 	tailRows  = slots + 4*1024
-	frameSize = tailRows + 2*1024 + 64 + 16 // alignment, a local
+	frameSize = tailRows + 2*1024 + 64 + 16 // alignment, locals
 	// Weights are read so many bytes ahead.
 	ahead = 2048
 )
@@ -222,8 +222,7 @@ func (k *tileKernel) prologue() {
 	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
 	k.p("MOVQ ldx+%d(FP), BX", k.arg("ldx"))
 	k.p("MOVQ y+%d(FP), R13", k.arg("y"))
-	k.p("MOVQ ldy+%d(FP), R14", k.arg("ldy"))
-	k.p("SHLQ $2, R14")
+	k.ldy()
 	k.p("MOVQ $64, AX")
 	if k.kind == tileSum {
 		k.p("MOVQ $0, offset-8(SP)")
@@ -257,6 +256,12 @@ func (k *tileKernel) prologue() {
 	k.label("start")
 	k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
 	k.p("JGT halves2tiles%d", 2)
+}
+
+// ldy puts the bytes from a token's sums to the next's into R14.
+func (k *tileKernel) ldy() {
+	k.p("MOVQ ldy+%d(FP), R14", k.arg("ldy"))
+	k.p("SHLQ $2, R14")
 }
 
 // arg is the offset of an argument.

@@ -98,15 +98,18 @@ func (s *tileShape) dense() {
 		s.p("MOVQ %d(SI), %s", 8*i, tileRegs[i])
 	}
 	s.p("ADDQ $%d, w+0(FP)", 8*s.tiles)
+	s.jumpAhead("SI", "DX")
 	s.activations()
 	s.steps("CX")
 	s.p("TESTQ CX, CX")
 	s.jump("JZ", "tail")
 	s.at("loop")
+	s.p("CMPQ CX, $%d", ahead/1024)
+	s.p("CMOVQLE DX, SI")
 	s.loadA(64)
 	for i := range s.tiles {
 		for line := range 16 {
-			s.p("PREFETCHT0 %d(%s)", ahead+64*line, tileRegs[i])
+			s.p("PREFETCHT0 %d(%s)(SI*1)", ahead+64*line, tileRegs[i])
 		}
 		s.multiply(i, tileRegs[i], 0)
 		s.p("ADDQ $1024, %s", tileRegs[i])
@@ -122,6 +125,22 @@ func (s *tileShape) dense() {
 		s.fill(tileRegs[i], 16, i)
 		s.multiply(i, "R15", slots)
 	}
+}
+
+// jumpAhead puts into next how far beyond these tiles' ends those begin that come
+// after them: where reading ahead goes on. List points at theirs, and becomes 0.
+func (s *tileShape) jumpAhead(list, next string) {
+	s.p("XORQ R12, R12")
+	s.p("CMPQ tiles+%d(FP), $0", s.arg("tiles"))
+	s.jump("JLE", "final")
+	s.p("MOVQ %d(%s), R12", 8*s.tiles, list)
+	s.p("SUBQ R8, R12")
+	s.p("MOVQ k+%d(FP), DX", s.arg("k"))
+	s.p("SHLQ $6, DX")
+	s.p("SUBQ DX, R12")
+	s.at("final")
+	s.p("MOVQ R12, %s", next)
+	s.p("XORQ %s, %s", list, list)
 }
 
 // fill copies CX lines into the first slot and clears those up to n.
@@ -194,6 +213,8 @@ func (s *tileShape) sparse() {
 		s.p("LEAQ (%s)(DX*8), %s", tileRegs[2*i], tileRegs[2*i+1])
 	}
 	s.p("ADDQ $%d, w+0(FP)", 8*s.tiles)
+	s.jumpAhead("SI", "next-16(SP)")
+	s.p("XORQ R14, R14")
 	s.activations()
 	s.p("LEAQ %d(R15), SI", slots)
 	s.p("LEAQ %d(R15), DX", slots+2048)
@@ -202,10 +223,12 @@ func (s *tileShape) sparse() {
 	s.jump("JZ", "tail")
 	s.p("MOVQ CX, steps-8(SP)")
 	s.at("loop")
+	s.p("CMPQ CX, $%d", ahead/512)
+	s.p("CMOVQLE next-16(SP), R14")
 	for i := range s.tiles {
 		p, v := tileRegs[2*i], tileRegs[2*i+1]
 		for line := range 8 {
-			s.p("PREFETCHT0 %d(%s)", ahead+64*line, v)
+			s.p("PREFETCHT0 %d(%s)(R14*1)", ahead+64*line, v)
 		}
 		s.p("PREFETCHT0 %d(%s)", ahead/8, p)
 		for g := range 8 {
@@ -255,6 +278,9 @@ func (s *tileShape) products() {
 // store writes the sums to y, or adds them by way of the first slot.
 func (s *tileShape) store() {
 	s.at("store")
+	if s.kind == tileSparse {
+		s.ldy()
+	}
 	if s.halves == 2 {
 		s.p("MOVQ R14, R12")
 		s.p("SHLQ $4, R12")
