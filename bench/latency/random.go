@@ -85,6 +85,7 @@ type randomTensor struct {
 	shape   []int
 	content content
 	literal []byte
+	half    bool  // of masks: the last byte of a row is one group
 	begin   int64 // in the file
 	size    int64 // bytes
 }
@@ -151,6 +152,7 @@ func (b *builder) linear(module string, out, in int, bias bool, owner string) {
 	b.tensors[len(b.tensors)-1].literal = shape
 	b.bf16(module+".compressed", out, in/2)
 	b.add(module+".bitmask", "U8", masks, 1, out, sparse24.RowBytes(in))
+	b.tensors[len(b.tensors)-1].half = in%8 != 0
 	if b.prune.Block == 0 {
 		return
 	}
@@ -255,6 +257,9 @@ func (t *randomTensor) fill(p []byte, at int64) {
 		hashed(p, at, ^uint64(0), 0)
 		for i, v := range p {
 			p[i] = twoOfFour[v]
+			if cols := int64(t.shape[len(t.shape)-1]); t.half && (at-t.begin+int64(i))%cols == cols-1 {
+				p[i] &= 0x0f
+			}
 		}
 	}
 }

@@ -40,6 +40,7 @@ type benchFlags struct {
 	dtype       string
 	kv          string
 	output      string
+	noStream    bool
 	quiet       bool
 }
 
@@ -76,6 +77,7 @@ not depend on what the weights are.`,
 	n.StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`")
 	n.StringVar(&f.kv, "kv", "auto", "keep keys and values as `auto|bf16|f32`: auto is --dtype")
 	n.StringVarP(&f.output, "output", "o", "md", "print `md|csv|json|jsonl`")
+	n.BoolVar(&f.noStream, "no-stream", false, "do not measure what memory streams, which takes 1 GiB of it")
 	n.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	return c
 }
@@ -94,6 +96,9 @@ func (f *benchFlags) run(c *cobra.Command) error {
 		return kernels.NewCPU(kernels.Options{ISA: isa, Compute: compute, Threads: threads})
 	}
 	o.Progress = f.progress
+	if f.noStream {
+		o.StreamBytes = -1
+	}
 	title := ""
 	if f.shape != "" {
 		title, o.Subjects, err = f.shapes()
