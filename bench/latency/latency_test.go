@@ -34,7 +34,7 @@ func options(subjects ...Subject) Options {
 		}}
 }
 
-func run3(t *testing.T, o Options) *Report {
+func report(t *testing.T, o Options) *Report {
 	t.Helper()
 	r, err := Run(t.Context(), "tiny", o)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestBytes(t *testing.T) {
 		wrappers = (rows+64+64)*block + (5*64+64+128)*block
 		sharedB  = (rows+64+64)*block + (2*64+64+128)*block
 	)
-	r := run3(t, options(
+	r := report(t, options(
 		tiny("bf16", nn.WeightsBF16, nil), tiny("f32", nn.WeightsF32, nil), tiny("int8", nn.WeightsInt8, nil), tiny("int4", nn.WeightsInt4, nil),
 		tiny("core", nn.WeightsAuto, &Pruning{}), tiny("armor", nn.WeightsAuto, &Pruning{Block: block}),
 		tiny("shared", nn.WeightsAuto, &Pruning{Block: block, ShareB: true})))
@@ -99,7 +99,7 @@ func TestTurns(t *testing.T) {
 		step = map[string][]time.Duration{"dense": {40, 10, 20}, "armor": {5, 20, 80}}[s.Model][s.Repetition] * time.Second
 	}
 	o.now = func() time.Time { clock = clock.Add(step); return clock }
-	r := run3(t, o)
+	r := report(t, o)
 	var want []string
 	for _, test := range []Test{Prefill, Decode} {
 		for i, pair := range [][2]string{{"dense", "armor"}, {"armor", "dense"}, {"dense", "armor"}} {
@@ -138,7 +138,7 @@ func TestNoGain(t *testing.T) {
 		}
 	}
 	o.now = func() time.Time { clock = clock.Add(step); return clock }
-	r := run3(t, o)
+	r := report(t, o)
 	if len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "no gain here: armor against dense, decode, 1 thread: 0.50 × with 1 sequence (bytes allow ") ||
 		!strings.Contains(r.Notes[0], "), 0.50 × with 2 sequences (bytes allow ") {
 		t.Errorf("got %q", r.Notes)
@@ -171,7 +171,7 @@ func TestStreaming(t *testing.T) {
 	}
 	o := options(tiny("dense", nn.WeightsBF16, nil))
 	o.StreamBytes = 192 << 20
-	for _, x := range run3(t, o).Rows {
+	for _, x := range report(t, o).Rows {
 		if x.Test == Prefill && x.StreamingAll == nil {
 			continue
 		}
@@ -260,7 +260,7 @@ func TestRefused(t *testing.T) {
 
 // TestKeys: JSON, JSONL and CSV have the keys that scripts rely on.
 func TestKeys(t *testing.T) {
-	r := run3(t, options(tiny("dense, bf16", nn.WeightsBF16, nil), tiny("armor", nn.WeightsAuto, &Pruning{Block: 16})))
+	r := report(t, options(tiny("dense, bf16", nn.WeightsBF16, nil), tiny("armor", nn.WeightsAuto, &Pruning{Block: 16})))
 	print := func(format string) string {
 		var out bytes.Buffer
 		if err := r.Write(&out, format); err != nil {
