@@ -8,6 +8,7 @@ import (
 	"armor/kernels"
 
 	"github.com/klauspost/cpuid/v2"
+	"github.com/spf13/cobra"
 )
 
 // Set by make release.
@@ -30,8 +31,20 @@ func Built() (v, c string) {
 	return v, c
 }
 
-// Version is what the command version prints.
-func Version(name string) string {
+// NewVersion is the command version.
+func NewVersion(program string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, the commit and what the processor can do",
+		Args:  Args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(c.OutOrStdout(), versionText(program))
+			return err
+		},
+	}
+}
+
+func versionText(name string) string {
 	v, c := Built()
 	return fmt.Sprintf("%s %s, commit %s, %s %s/%s\n%s, kernels %v\n", name, v, c,
 		goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, cpuid.CPU.BrandName, kernels.BestISA())

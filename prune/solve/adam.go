@@ -95,7 +95,7 @@ func (t *target) solveAdam(ctx context.Context, o *Options) (*Result, error) {
 func (a *adam) iterate(step int) float64 {
 	loss := a.residuals(step)
 	m, bo, bi := a.math, a.bo, a.bi
-	parallel(a.threads, a.nk, func(_, k int) {
+	inParallel(a.threads, a.nk, func(_, k int) {
 		db := a.db[k*bi*bi:][:bi*bi]
 		clear(db)
 		for j := range a.nj {
@@ -126,7 +126,7 @@ func (a *adam) iterate(step int) float64 {
 			a.b[k*bi*bi+i] = v * float32(a.root[k*bi+i%bi])
 		}
 	})
-	parallel(a.threads, a.nj, func(_, j int) {
+	inParallel(a.threads, a.nj, func(_, j int) {
 		at := j * bo * bo
 		a.momentA.step(a.a[at:at+bo*bo], a.da[at:], at, step)
 	})
@@ -151,10 +151,10 @@ func (m *moments) step(x, down []float32, at, step int) {
 // that is 0.
 func (a *adam) residuals(step int) float64 {
 	m, bo, bi := a.math, a.bo, a.bi
-	parallel(a.threads, a.nk, func(_, k int) {
+	inParallel(a.threads, a.nk, func(_, k int) {
 		m.Transpose(a.bt[k*bi*bi:], bi, a.b[k*bi*bi:], bi, bi, bi)
 	})
-	parallel(a.threads, a.nj, func(worker, j int) {
+	inParallel(a.threads, a.nj, func(worker, j int) {
 		ws, own, da := &a.spaces[worker], a.a[j*bo*bo:][:bo*bo], a.da[j*bo*bo:][:bo*bo]
 		clear(da)
 		for k := range a.nk {

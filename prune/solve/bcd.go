@@ -171,18 +171,18 @@ func paceOf(calm int, last bool) pace {
 // sweep goes once over A, B and the core, from where last and the momentum have
 // led. It saves where it ends in to, and then adds momentum to the core and B.
 func (d *descent) sweep(last, to *state) {
-	parallel(d.threads, d.nj, func(worker, j int) { d.solveA(&d.spaces[worker], j) })
+	inParallel(d.threads, d.nj, func(worker, j int) { d.solveA(&d.spaces[worker], j) })
 	for k := range d.ready {
 		d.ready[k].Add(1)
 	}
 	// Tasks are claimed in order, so those of B never wait, and a core's task
 	// waits at most for a B that is being solved.
 	groups := (d.nj + batch - 1) / batch
-	parallel(d.threads, d.nk*(1+groups), func(worker, task int) {
+	inParallel(d.threads, d.nk*(1+groups), func(worker, task int) {
 		ws := &d.spaces[worker]
 		if task < d.nk {
+			defer d.ready[task].Done()
 			d.solveB(ws, task)
-			d.ready[task].Done()
 			return
 		}
 		k, g := (task-d.nk)/groups, (task-d.nk)%groups
@@ -361,7 +361,7 @@ func move(x, step []float32, relax float32) {
 // loss is ‖W′ − A·S·B′‖².
 func (d *descent) loss() float64 {
 	m, bo, bi := d.math, d.bo, d.bi
-	parallel(d.threads, d.nj*d.nk, func(worker, task int) {
+	inParallel(d.threads, d.nj*d.nk, func(worker, task int) {
 		ws, j, k := &d.spaces[worker], task/d.nk, task%d.nk
 		m.Mul(ws.t, bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
 		m.Mul(ws.e, bi, block.Set, ws.t, bi, 1, d.b[k*bi*bi:], bi, bo, bi, bi)

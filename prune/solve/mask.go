@@ -20,7 +20,7 @@ func bestMask(score *[4]float64) uint8 {
 func (t *target) keep(method Method) Layer {
 	p := t.p
 	l := Layer{Out: p.Out, In: p.In, Values: make([]float32, p.Out*p.In/2), Mask: make([]uint8, p.Out*p.In/4)}
-	parallel(t.threads, p.Out, func(_, i int) {
+	inParallel(t.threads, p.Out, func(_, i int) {
 		for j := 0; j < p.In; j += 4 {
 			w := p.W[i*p.In+j:][:4]
 			var score [4]float64

@@ -21,7 +21,7 @@ const smallestWeight = 1e-12
 func normalize(p *Problem, threads int) *normal {
 	n := &normal{row: make([]float64, p.Out), col: make([]float64, p.In), h: cleanDiag(p.Hessian.Diag)}
 	const strip = 64 // columns
-	parallel(threads, (p.In+strip-1)/strip, func(_, task int) {
+	inParallel(threads, (p.In+strip-1)/strip, func(_, task int) {
 		first := task * strip
 		sums := n.col[first:min(first+strip, p.In)]
 		for i := range p.Out {
@@ -35,7 +35,7 @@ func normalize(p *Problem, threads int) *normal {
 	for j, c := range n.col {
 		inverse[j] = 1 / c
 	}
-	parallel(threads, p.Out, func(_, i int) {
+	inParallel(threads, p.Out, func(_, i int) {
 		sum := 0.0
 		for j, w := range p.W[i*p.In:][:p.In] {
 			v := float64(w) * inverse[j]

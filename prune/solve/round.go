@@ -34,7 +34,7 @@ func (t *target) start(nowag *Layer) factors {
 			}
 		}
 	}
-	parallel(t.threads, t.nj*t.nk, func(_, task int) {
+	inParallel(t.threads, t.nj*t.nk, func(_, task int) {
 		j, k := task/t.nk, task%t.nk
 		s, mask := t.tile(f.s, j, k), t.quarter(f.mask, j, k)
 		for g := range mask {
@@ -88,7 +88,7 @@ func (t *target) fold(f *factors) Layer {
 		Values: make([]float32, len(f.s)/2), Mask: make([]uint8, len(f.mask)),
 	}
 	scaleA, scaleB := make([]int, t.nj), make([]int, t.nk) // exponents, moved into S
-	parallel(t.threads, t.nj, func(_, j int) {
+	inParallel(t.threads, t.nj, func(_, j int) {
 		x := make([]float64, bo*bo)
 		for i := range bo {
 			for q, v := range f.a[(j*bo+i)*bo:][:bo] {
@@ -97,14 +97,14 @@ func (t *target) fold(f *factors) Layer {
 		}
 		scaleA[j] = toScale(l.A[j*bo*bo:], x, bo)
 	})
-	parallel(t.threads, t.nk, func(_, k int) {
+	inParallel(t.threads, t.nk, func(_, k int) {
 		x := make([]float64, bi*bi)
 		for i := range bi {
 			t.unscaleIn(x[i*bi:][:bi], f.b[(k*bi+i)*bi:][:bi], k)
 		}
 		scaleB[k] = toScale(l.B[k*bi*bi:], x, bi)
 	})
-	parallel(t.threads, t.nj*t.nk, func(_, task int) {
+	inParallel(t.threads, t.nj*t.nk, func(_, task int) {
 		j, k := task/t.nk, task%t.nk
 		s, mask := t.tile(f.s, j, k), t.quarter(f.mask, j, k)
 		scale := math.Ldexp(1, scaleA[j]+scaleB[k])
@@ -151,12 +151,12 @@ func roundBF16(x []float32) {
 func (t *target) productLoss(l *Layer, w []float32) float64 {
 	m, bo, bi, n := t.math, t.bo, t.bi, t.bo*t.bi
 	a, b := make([]float32, len(l.A)), make([]float32, len(l.B))
-	parallel(t.threads, t.p.Out, func(_, i int) {
+	inParallel(t.threads, t.p.Out, func(_, i int) {
 		for q, v := range l.A[i*bo:][:bo] {
 			a[i*bo+q] = float32(float64(v) / t.n.row[i])
 		}
 	})
-	parallel(t.threads, t.p.In, func(_, i int) {
+	inParallel(t.threads, t.p.In, func(_, i int) {
 		x := make([]float64, bi)
 		for q, v := range l.B[i*bi:][:bi] {
 			x[q] = float64(v)
@@ -164,7 +164,7 @@ func (t *target) productLoss(l *Layer, w []float32) float64 {
 		t.scaleIn(b[i*bi:][:bi], x, i/bi)
 	})
 	losses, spaces := make([]float64, t.nj*t.nk), make([]float32, 3*n*t.threads)
-	parallel(t.threads, t.nj*t.nk, func(worker, task int) {
+	inParallel(t.threads, t.nj*t.nk, func(worker, task int) {
 		space, j, k := spaces[3*n*worker:][:3*n], task/t.nk, task%t.nk
 		s, as, asb := space[:n], space[n:2*n], space[2*n:]
 		clear(s)
@@ -200,7 +200,7 @@ func (l *Layer) Product(m block.Math, threads int) []float32 {
 	bo, bi := l.BlockOut, l.BlockIn
 	n := bo * bi
 	space := make([]float32, 2*n*threads)
-	parallel(threads, l.Out/bo*(l.In/bi), func(worker, task int) {
+	inParallel(threads, l.Out/bo*(l.In/bi), func(worker, task int) {
 		s, as := space[2*n*worker:][:n], space[2*n*worker+n:][:n]
 		j, k := task/(l.In/bi), task%(l.In/bi)
 		clear(s)
@@ -221,7 +221,7 @@ func (l *Layer) Dense() []float32 {
 		return w
 	}
 	bo, bi := l.BlockOut, l.BlockIn
-	parallel(goruntime.GOMAXPROCS(0), l.Out, func(_, i int) {
+	inParallel(goruntime.GOMAXPROCS(0), l.Out, func(_, i int) {
 		as, out, row := make([]float64, l.In), make([]float64, l.In), make([]float32, l.In)
 		for q, a := range l.A[i*bo:][:bo] {
 			clear(row)

@@ -120,7 +120,12 @@ func DefaultBlocks(out, in int) (blockOut, blockIn int) {
 // Prune prunes p. It fails if the sizes do not fit, if a weight is not finite,
 // or when ctx ends. Armor's loss is never above NoWag-P's (the paper's Theorem
 // 3.1), and that holds for the rounded layer.
-func Prune(ctx context.Context, p *Problem, o Options) (*Result, error) {
+func Prune(ctx context.Context, p *Problem, o Options) (_ *Result, err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = fmt.Errorf("internal error: %v", e)
+		}
+	}()
 	began := time.Now()
 	if err := o.complete(p); err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func (t *target) sparseGPT(ctx context.Context) (*Result, error) {
 	}
 	l := Layer{Out: p.Out, In: in, Values: make([]float32, p.Out*in/2), Mask: make([]uint8, p.Out*in/4)}
 	errs := make([]float32, t.threads*height*width)
-	parallel(t.threads, (p.Out+height-1)/height, func(worker, task int) {
+	inParallel(t.threads, (p.Out+height-1)/height, func(worker, task int) {
 		first := task * height
 		rows, errs := min(height, p.Out-first), errs[worker*height*width:][:height*width]
 		for c := 0; c < in && ctx.Err() == nil; c += width {
@@ -96,7 +96,7 @@ func (t *target) inverseFactor() ([]float32, error) {
 		return nil, fmt.Errorf("the full Hessian has a mean diagonal of %v", mean)
 	}
 	l := make([]float32, n*n)
-	parallel(t.threads, n, func(_, i int) {
+	inParallel(t.threads, n, func(_, i int) {
 		for j := range i + 1 {
 			l[i*n+j] = float32(float64(full[(n-1-i)*n+n-1-j]) / mean)
 		}
@@ -111,7 +111,7 @@ func (t *target) inverseFactor() ([]float32, error) {
 	}
 	x := make([]float32, n*n)
 	t.invertLower(x, l, n)
-	parallel(t.threads, n, func(_, i int) {
+	inParallel(t.threads, n, func(_, i int) {
 		for j := range n {
 			l[i*n+j] = x[(n-1-i)*n+n-1-j]
 		}
@@ -123,7 +123,7 @@ func (t *target) inverseFactor() ([]float32, error) {
 // triangular l [n, n]; each task is a strip of columns of x.
 func (t *target) invertLower(x, l []float32, n int) {
 	const b = 64
-	parallel(t.threads, (n+b-1)/b, func(_, task int) {
+	inParallel(t.threads, (n+b-1)/b, func(_, task int) {
 		c := task * b
 		w := min(b, n-c)
 		for i := range w {

@@ -62,7 +62,7 @@ func (t *target) factorBlocks() error {
 	b := t.bi
 	t.factor = make([]float64, t.nk*b*b)
 	failed := make([]bool, t.nk)
-	parallel(t.threads, t.nk, func(_, k int) {
+	inParallel(t.threads, t.nk, func(_, k int) {
 		l := t.factor[k*b*b:][:b*b]
 		for i := range b {
 			for j := range i + 1 {
@@ -168,7 +168,7 @@ func (t *target) plainLoss(l *Layer) float64 {
 	p, n, rows := t.p, t.n, make([]float64, t.p.Out)
 	x := make([]float64, t.threads*t.bi)
 	y := make([]float32, t.threads*t.bi)
-	parallel(t.threads, p.Out, func(worker, i int) {
+	inParallel(t.threads, p.Out, func(worker, i int) {
 		x, y := x[worker*t.bi:][:t.bi], y[worker*t.bi:][:t.bi]
 		sum, inverse := 0.0, 1/n.row[i]
 		for k := range t.nk {
@@ -197,7 +197,7 @@ func (t *target) plainLoss(l *Layer) float64 {
 func (t *target) scaled() []float32 {
 	w := make([]float32, t.p.Out*t.p.In)
 	x := make([]float64, t.threads*t.bi)
-	parallel(t.threads, t.p.Out, func(worker, i int) {
+	inParallel(t.threads, t.p.Out, func(worker, i int) {
 		x := x[worker*t.bi:][:t.bi]
 		inverse := 1 / t.n.row[i]
 		for k := range t.nk {

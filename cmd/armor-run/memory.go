@@ -4,20 +4,7 @@ import (
 	"fmt"
 
 	"armor/internal/cli"
-	"github.com/spf13/cobra"
 )
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, the commit and what the processor can do",
-		Args:  cli.Args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(c.OutOrStdout(), cli.Version("armor-run"))
-			return err
-		},
-	}
-}
 
 // peakMemory is the most memory this process has had resident.
 func peakMemory() string {
