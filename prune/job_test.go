@@ -189,6 +189,9 @@ func TestKilled(t *testing.T) {
 		}
 		return
 	}
+	if testing.Short() {
+		t.Skip("starts a score of processes")
+	}
 	text := text(t)
 	want := whole(t, text, func(j *Job) { j.Recipe.Sweeps = 10 })
 	target := filepath.Join(t.TempDir(), "out")
