@@ -43,6 +43,17 @@ func (m Math) squaredError(a, b []float32) float64 {
 	}
 }
 
+func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
+	switch {
+	case m.isa >= kernels.AVX512:
+		amd64.AdamAVX512(x, down, first, second, rate, scale)
+	case m.isa == kernels.AVX2:
+		amd64.AdamAVX2(x, down, first, second, rate, scale)
+	default:
+		ref.Adam(x, down, first, second, rate, scale)
+	}
+}
+
 // Scratch is the memory of one Descend at a time. The zero value is ready.
 type Scratch struct {
 	refScratch

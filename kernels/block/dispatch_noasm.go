@@ -14,6 +14,10 @@ func (m Math) transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 
 func (m Math) squaredError(a, b []float32) float64 { return ref.BlockSquaredError(a, b) }
 
+func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
+	ref.Adam(x, down, first, second, rate, scale)
+}
+
 // Scratch is the memory of one Descend at a time. The zero value is ready.
 type Scratch struct{ refScratch }
 

@@ -7,15 +7,11 @@ import (
 	"time"
 
 	"armor/kernels/block"
+	"armor/kernels/ref"
 )
 
-// The paper's settings of Adam, without decay.
-const (
-	learningRate = 1e-4
-	beta1        = 0.9
-	beta2        = 0.999
-	epsilon      = 1e-8
-)
+// learningRate is the paper's; there is no decay.
+const learningRate = 1e-4
 
 // adam is the paper's algorithm on L = ‖(W̄ − A·S·B)·diag(√h)‖². An iteration is
 // one discrete step, one group of four for each block pair, and one Adam step on
@@ -101,49 +97,48 @@ func (a *adam) iterate(step int) float64 {
 		for j := range a.nj {
 			s, ds := a.tile(a.s, j, k), a.tile(a.ds, j, k)
 			m.Mul(db, bi, block.Add, s, 1, bi, a.tile(a.y, j, k), bi, bi, bi, bo)
-			for g, mask := range a.quarter(a.mask, j, k) { // the gradient of what is kept
-				var kept [4]float32
-				for _, q := range pairs[mask] {
-					kept[q] = ds[4*g+q]
-				}
-				copy(ds[4*g:4*g+4], kept[:])
-			}
+			keepOnly(ds, a.quarter(a.mask, j, k)) // the gradient of what is kept
 			at := (j*a.nk + k) * bo * bi
-			a.momentS.step(s, ds, at, step)
-			for g, mask := range a.quarter(a.mask, j, k) { // old moments move what is not kept
-				p := pairs[mask]
-				v, u := s[4*g+p[0]], s[4*g+p[1]]
-				clear(s[4*g : 4*g+4])
-				s[4*g+p[0]], s[4*g+p[1]] = v, u
-			}
+			a.momentS.step(m, s, ds, at, step)
+			keepOnly(s, a.quarter(a.mask, j, k)) // old moments move the rest, too
 		}
 		for i := range db {
 			db[i] *= float32(a.root[k*bi+i%bi])
 		}
 		b := a.plainB[k*bi*bi:][:bi*bi]
-		a.momentB.step(b, db, k*bi*bi, step)
+		a.momentB.step(m, b, db, k*bi*bi, step)
 		for i, v := range b {
 			a.b[k*bi*bi+i] = v * float32(a.root[k*bi+i%bi])
 		}
 	})
 	inParallel(a.threads, a.nj, func(_, j int) {
 		at := j * bo * bo
-		a.momentA.step(a.a[at:at+bo*bo], a.da[at:], at, step)
+		a.momentA.step(m, a.a[at:at+bo*bo], a.da[at:], at, step)
 	})
 	return loss
 }
 
-// step moves x by Adam, given minus half its gradient; its moments are at at.
-func (m *moments) step(x, down []float32, at, step int) {
-	first, second := m.first[at:][:len(x)], m.second[at:][:len(x)]
-	rate := learningRate / (1 - math.Pow(beta1, float64(step)))
-	scale := float32(1 / (1 - math.Pow(beta2, float64(step))))
-	for i := range x {
-		g := -2 * down[i]
-		first[i] += (1 - beta1) * (g - first[i])
-		second[i] += (1 - beta2) * (g*g - second[i])
-		x[i] -= float32(rate) * first[i] / (float32(math.Sqrt(float64(second[i]*scale))) + epsilon)
+// kept has all bits set where a mask keeps a value.
+var kept = [6][4]uint32{{^uint32(0), ^uint32(0)}, {^uint32(0), 0, ^uint32(0)}, {^uint32(0), 0, 0, ^uint32(0)},
+	{0, ^uint32(0), ^uint32(0)}, {0, ^uint32(0), 0, ^uint32(0)}, {0, 0, ^uint32(0), ^uint32(0)}}
+
+// keepOnly sets to zero what the masks do not keep, without a branch.
+func keepOnly(x []float32, masks []uint8) {
+	for g, mask := range masks {
+		k, v := &kept[mask], x[4*g:][:4]
+		v[0] = math.Float32frombits(math.Float32bits(v[0]) & k[0])
+		v[1] = math.Float32frombits(math.Float32bits(v[1]) & k[1])
+		v[2] = math.Float32frombits(math.Float32bits(v[2]) & k[2])
+		v[3] = math.Float32frombits(math.Float32bits(v[3]) & k[3])
 	}
+}
+
+// step moves x by Adam, given minus half its gradient; its moments are at at.
+func (m *moments) step(t block.Math, x, down []float32, at, step int) {
+	first, second := m.first[at:][:len(x)], m.second[at:][:len(x)]
+	rate := learningRate / (1 - math.Pow(ref.Beta1, float64(step)))
+	scale := float32(1 / (1 - math.Pow(ref.Beta2, float64(step))))
+	t.Adam(x, down[:len(x)], first, second, float32(rate), scale)
 }
 
 // residuals computes Y, the core's gradient and A's at the present point, and
