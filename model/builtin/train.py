@@ -546,12 +546,20 @@ def main():
     ap.add_argument("--no-compile", action="store_true")
     ap.add_argument("--continue-from", metavar="MODEL", help="begin with a finished model, at CONTINUED of the schedule")
     ap.add_argument("--export", action="store_true", help="write the checkpoint as it is and end")
+    ap.add_argument("--texts", action="store_true", help="write stories.jsonl (trained on) and heldout.txt to --out and end")
     ap.add_argument("--evaluate", action="store_true", help="held-out bits per byte of --out")
     ap.add_argument("--bench", type=int, default=0, help="time this many steps and end")
     args = ap.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(SEED)
     (stories, story_test), (prose, prose_test) = load_texts(args.data)
+    if args.texts:
+        os.makedirs(args.out, exist_ok=True)
+        with open(os.path.join(args.out, "stories.jsonl"), "w") as f:
+            f.writelines(json.dumps({"text": s}) + "\n" for s in stories)
+        with open(os.path.join(args.out, "heldout.txt"), "w") as f:
+            f.write("\n\n\n".join(story_test))
+        return
     if args.evaluate:
         tok = Tokenizer.from_file(os.path.join(args.out, "tokenizer.json"))
         w = load_file(os.path.join(args.out, "model.safetensors"))
