@@ -11,8 +11,8 @@ GLOBL adamSecondAVX2<>(SB), RODATA|NOPTR, $4
 DATA adamEpsilonAVX2<>+0(SB)/4, $0x322bcc77 // 1e-8
 GLOBL adamEpsilonAVX2<>(SB), RODATA|NOPTR, $4
 
-// func adamAVX2(x, down, first, second *float32, n int, rate, scale float32)
-TEXT ·adamAVX2(SB), NOSPLIT, $0-48
+// func AdamAVX2(x, down, first, second *float32, n int, rate, scale float32)
+TEXT ·AdamAVX2(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ down+8(FP), SI
 	MOVQ first+16(FP), R8

@@ -11,8 +11,8 @@ GLOBL adamSecondAVX512<>(SB), RODATA|NOPTR, $4
 DATA adamEpsilonAVX512<>+0(SB)/4, $0x322bcc77 // 1e-8
 GLOBL adamEpsilonAVX512<>(SB), RODATA|NOPTR, $4
 
-// func adamAVX512(x, down, first, second *float32, n int, rate, scale float32)
-TEXT ·adamAVX512(SB), NOSPLIT, $0-48
+// func AdamAVX512(x, down, first, second *float32, n int, rate, scale float32)
+TEXT ·AdamAVX512(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ down+8(FP), SI
 	MOVQ first+16(FP), R8

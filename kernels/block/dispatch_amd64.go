@@ -44,14 +44,16 @@ func (m Math) squaredError(a, b []float32) float64 {
 }
 
 func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
+	n := 0
 	switch {
-	case m.isa >= kernels.AVX512:
-		amd64.AdamAVX512(x, down, first, second, rate, scale)
-	case m.isa == kernels.AVX2:
-		amd64.AdamAVX2(x, down, first, second, rate, scale)
-	default:
-		ref.Adam(x, down, first, second, rate, scale)
+	case m.isa >= kernels.AVX512 && len(x) >= 16:
+		n = len(x) &^ 15
+		amd64.AdamAVX512(&x[0], &down[0], &first[0], &second[0], n, rate, scale)
+	case m.isa == kernels.AVX2 && len(x) >= 8:
+		n = len(x) &^ 7
+		amd64.AdamAVX2(&x[0], &down[0], &first[0], &second[0], n, rate, scale)
 	}
+	ref.Adam(x[n:], down[n:], first[n:], second[n:], rate, scale)
 }
 
 // Scratch is the memory of one Descend at a time. The zero value is ready.
