@@ -45,6 +45,10 @@ func (r *run) finish(stop context.Context) error {
 	if err := r.report(folder, made, all, choice, eval); err != nil {
 		return err
 	}
+	r.state.Finished = true
+	if err := r.state.save(r.Partial()); err != nil {
+		return err
+	}
 	if err := os.Remove(r.Target); err != nil && !errors.Is(err, os.ErrNotExist) { // it may be there, but empty
 		return fmt.Errorf("%s: %w", r.Target, atomicfile.Cause(err))
 	}
@@ -52,7 +56,34 @@ func (r *run) finish(stop context.Context) error {
 		return fmt.Errorf("%s: %w", r.Target, atomicfile.Cause(err))
 	}
 	atomicfile.SyncFolder(filepath.Dir(filepath.Clean(r.Target)))
-	return os.RemoveAll(r.Partial())
+	return clean(r.Partial())
+}
+
+// clean removes the folder of a job, its state last: until then resume can clean.
+func clean(partial string) error {
+	entries, err := os.ReadDir(partial)
+	if err != nil {
+		return fmt.Errorf("%s: %w", partial, atomicfile.Cause(err))
+	}
+	for _, e := range entries {
+		if e.Name() != stateFile {
+			if err := os.RemoveAll(filepath.Join(partial, e.Name())); err != nil {
+				return fmt.Errorf("%s: %w", partial, atomicfile.Cause(err))
+			}
+		}
+	}
+	return os.RemoveAll(partial)
+}
+
+// published reports whether a job broke off after its folder had its place.
+func (j *Job) published() bool {
+	s, err := loadState(j.Partial())
+	if err != nil || !s.Finished {
+		return false
+	}
+	_, inPlace := os.Stat(filepath.Join(j.Target, "config.json"))
+	_, waiting := os.Stat(filepath.Join(j.Partial(), "out"))
+	return inPlace == nil && errors.Is(waiting, os.ErrNotExist)
 }
 
 // written is a folder that has been written.

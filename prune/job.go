@@ -118,6 +118,9 @@ func Inspect(target string) (p Progress, err error) {
 // Run does a job. When stop ends, it finishes the module at hand and returns
 // ErrStopped.
 func (j *Job) Run(stop context.Context) (err error) {
+	if j.resume && j.published() {
+		return clean(j.Partial())
+	}
 	r, err := j.start()
 	if err != nil {
 		return err

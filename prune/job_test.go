@@ -179,6 +179,10 @@ func TestStopAndResume(t *testing.T) {
 func TestKilled(t *testing.T) {
 	if target := os.Getenv("ARMOR_TEST_JOB"); target != "" { // in the process that is killed
 		j, err := Unfinished(target)
+		if _, done := os.Stat(filepath.Join(target, "config.json")); err != nil && done == nil {
+			os.Remove(target + ".partial") // empty: killed before its removal
+			return
+		}
 		if err != nil {
 			j = newJob(target, os.Getenv("ARMOR_TEST_TEXT"))
 			j.Recipe.Sweeps = 10
@@ -194,29 +198,73 @@ func TestKilled(t *testing.T) {
 	}
 	text := text(t)
 	want := whole(t, text, func(j *Job) { j.Recipe.Sweeps = 10 })
-	target := filepath.Join(t.TempDir(), "out")
 	r := rand.New(rand.NewPCG(7, uint64(time.Now().UnixNano())))
-	kills := 0
-	for runs := 0; ; runs++ {
-		c := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		c.Env = append(os.Environ(), "ARMOR_TEST_JOB="+target, "ARMOR_TEST_TEXT="+text)
-		var out bytes.Buffer
-		c.Stdout, c.Stderr = &out, &out
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
+	kills, jobs := 0, 0
+	for ; kills < 20; jobs++ {
+		target := filepath.Join(t.TempDir(), "out")
+		for !killed(t, target, text, time.Duration(20+r.IntN(400))*time.Millisecond) {
+			kills++
 		}
-		timer := time.AfterFunc(time.Duration(20+r.IntN(150+50*runs))*time.Millisecond, func() { c.Process.Kill() })
-		err := c.Wait()
-		if timer.Stop() {
-			if err != nil {
-				t.Fatalf("run %d: %v: %s", runs, err, out.String())
-			}
-			break
-		}
-		kills++
+		same(t, "killed", target, want)
 	}
-	t.Logf("killed %d times", kills)
-	same(t, "killed", target, want)
+	t.Logf("killed %d times in %d jobs", kills, jobs)
+}
+
+// killed runs or resumes a job in a process that is killed after a time. It
+// reports whether the job came to its end before.
+func killed(t *testing.T, target, text string, after time.Duration) bool {
+	t.Helper()
+	c := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+	c.Env = append(os.Environ(), "ARMOR_TEST_JOB="+target, "ARMOR_TEST_TEXT="+text)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(after, func() { c.Process.Kill() })
+	err := c.Wait()
+	if !timer.Stop() && err != nil {
+		return false
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	return true
+}
+
+// TestPublished breaks a job off between the move of its folder and the end.
+func TestPublished(t *testing.T) {
+	text := text(t)
+	want := whole(t, text, nil)
+	j := newJob(filepath.Join(t.TempDir(), "out"), text)
+	if err := j.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	half := newJob(filepath.Join(t.TempDir(), "half"), text)
+	ctx, cancel := context.WithCancel(t.Context())
+	half.Progress = func(Event) { cancel() }
+	if err := half.Run(ctx); !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+	s, err := loadState(half.Partial())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Finished = true
+	if err := s.save(half.Partial()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(j.Target, half.Target); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Unfinished(half.Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "published", half.Target, want)
 }
 
 func TestMerge(t *testing.T) {

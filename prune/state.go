@@ -31,6 +31,7 @@ type state struct {
 	First, End  int // layers of this job
 	Modules     map[string]moduleState
 	KL          map[string][]float64 // sensitivities measured so far, by window
+	Finished    bool                 // the folder is whole and about to be moved to its place
 	LossPerKL   float64              // 0: not measured yet
 	Seconds     float64              // of work so far, of all runs
 	Digest      string               // SHA-256 of all of the above
