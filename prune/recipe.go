@@ -2,6 +2,8 @@ package prune
 
 import (
 	"fmt"
+	"hash/fnv"
+	"slices"
 
 	"armor/prune/solve"
 )
@@ -38,9 +40,9 @@ func (r *Recipe) Check() error {
 		return one(ok, "%s: got %v, want one of %v", name, got, want)
 	}
 	for _, err := range []error{
-		contains(contained(r.Method, solve.Methods), "method", r.Method, solve.Methods),
-		contains(r.Method != solve.Armor || contained(r.Solver, solve.Solvers), "solver", r.Solver, solve.Solvers),
-		contains(contained(r.Statistics, []Statistics{Diagonal, Blocks}), "statistics", r.Statistics, []Statistics{Diagonal, Blocks}),
+		contains(slices.Contains(solve.Methods, r.Method), "method", r.Method, solve.Methods),
+		contains(r.Method != solve.Armor || slices.Contains(solve.Solvers, r.Solver), "solver", r.Solver, solve.Solvers),
+		contains(slices.Contains([]Statistics{Diagonal, Blocks}, r.Statistics), "statistics", r.Statistics, []Statistics{Diagonal, Blocks}),
 		one(r.Block >= 4 && r.Block <= 1024 && r.Block&(r.Block-1) == 0, "block: got %d, want a power of two from 4 to 1024", r.Block),
 		one(r.Sweeps >= 1 && r.Sweeps <= 1e5, "sweeps: got %d, want 1 or more", r.Sweeps),
 		one(r.Iterations >= 1 && r.Iterations <= 1e7, "iterations: got %d, want 1 or more", r.Iterations),
@@ -53,15 +55,6 @@ func (r *Recipe) Check() error {
 		}
 	}
 	return nil
-}
-
-func contained[T comparable](v T, all []T) bool {
-	for _, a := range all {
-		if a == v {
-			return true
-		}
-	}
-	return false
 }
 
 // blocks are the sides of A's and B's blocks for a module.
@@ -80,11 +73,9 @@ func (r *Recipe) options(m *Module) solve.Options {
 		Sweeps: r.Sweeps, Iterations: r.Iterations, Seed: r.Seed ^ hash(m.Name)}
 }
 
-// hash is FNV-1a, so that each module draws other random numbers.
+// hash makes each module draw other random numbers.
 func hash(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
 }

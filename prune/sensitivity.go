@@ -77,30 +77,26 @@ func newProbe(ck *checkpoint.Checkpoint, shape model.Shape, c Compute, rows int)
 	return p, nil
 }
 
-// newPages makes KV pages for one sequence of rows positions.
-func newPages(b kernels.Backend, d *nn.Decoder, rows int) (kernels.KV, []int32, error) {
-	kv, err := b.NewKV(d.KVShape(b.Compute()))
-	if err != nil {
-		return nil, nil, err
-	}
-	pages := make([]int32, kernels.PagesFor(rows))
-	for i := range pages {
-		pages[i] = int32(i)
-	}
-	return kv, pages, kv.Reserve(len(pages))
-}
-
 func (p *probe) close() { p.b.Close() }
 
 func (p *probe) batch(ids []int32) *kernels.Batch {
 	return &kernels.Batch{Tokens: ids, Seqs: []kernels.Span{{Rows: len(ids), Pages: p.pages}}, KV: p.kv}
 }
 
+// embed gives the residual stream of the embedding of ids.
+func (p *probe) embed(ids []int32) (kernels.Buf, error) {
+	h := p.d.Hidden(p.batch(ids))
+	p.pass.Embed(h, p.d.Embedding, ids)
+	return h, p.pass.End()
+}
+
 // begin runs a window through the dense model.
 func (p *probe) begin(ids []int32) error {
+	h, err := p.embed(ids)
+	if err != nil {
+		return err
+	}
 	batch := p.batch(ids)
-	h := p.d.Hidden(batch)
-	p.pass.Embed(h, p.d.Embedding, ids)
 	for i := range p.d.Layers {
 		if err := p.pass.End(); err != nil {
 			return err
@@ -128,15 +124,25 @@ func (p *probe) begin(ids []int32) error {
 // kl runs layer with other weights in some of its modules, and the layers after
 // it as they are.
 func (p *probe) kl(ids []int32, layer int, weights map[string]kernels.Matrix) (shift, error) {
-	x, err := p.layer(ids, layer, p.inputs[layer], weights)
+	one, err := newSingle(p.ck, p.shape, p.compute, layer, len(ids), weights)
 	if err != nil {
 		return shift{}, err
 	}
-	s, err := p.rest(ids, layer+1, x)
+	defer one.close()
+	x := make([]float32, len(ids)*p.shape.Config.Dim)
+	if err := one.run(ids, x, p.inputs[layer]); err != nil {
+		return shift{}, err
+	}
+	return p.above(ids, layer, layer+1, x)
+}
+
+// above is rest less what rounding alone does from the input of layer first on.
+func (p *probe) above(ids []int32, first, from int, x []float32) (shift, error) {
+	s, err := p.rest(ids, from, x)
 	if err != nil {
 		return s, err
 	}
-	noise, err := p.rounding(ids, layer)
+	noise, err := p.rounding(ids, first)
 	s.kl -= noise
 	return s, err
 }
@@ -159,27 +165,6 @@ func (p *probe) rounding(ids []int32, layer int) (float64, error) {
 	s, err := p.rest(ids, layer, x)
 	p.noise[layer] = s.kl
 	return s.kl, err
-}
-
-// all runs every layer with the weights that it gets from weights.
-func (p *probe) all(ids []int32, weights func(layer int) (map[string]kernels.Matrix, error)) (shift, error) {
-	x := p.inputs[0]
-	for layer := range p.d.Layers {
-		w, err := weights(layer)
-		if err != nil {
-			return shift{}, err
-		}
-		if x, err = p.layer(ids, layer, x, w); err != nil {
-			return shift{}, err
-		}
-	}
-	s, err := p.rest(ids, len(p.d.Layers), x)
-	if err != nil {
-		return s, err
-	}
-	noise, err := p.rounding(ids, 0)
-	s.kl -= noise
-	return s, err
 }
 
 // shift is how far predictions are from the dense model's, means over tokens.
@@ -217,46 +202,6 @@ func (p *probe) rest(ids []int32, from int, x []float32) (s shift, err error) {
 	return s, err
 }
 
-// layer runs one layer on x [rows, dim], what the layers before it gave.
-func (p *probe) layer(ids []int32, layer int, x []float32, weights map[string]kernels.Matrix) ([]float32, error) {
-	b, err := p.compute.backend()
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	loader := nn.NewLoader(p.ck, b, nn.WeightsAuto)
-	loader.Instead(weights)
-	l, err := loader.Layer(layer, p.shape.Config, p.shape.Extras)
-	if err != nil {
-		return nil, err
-	}
-	c := p.shape.Config
-	c.Layers = 1
-	d := &nn.Decoder{Config: c, Layers: []nn.Layer{l}}
-	if err := d.Prepare(b, len(ids), len(ids)); err != nil {
-		return nil, err
-	}
-	kv, pages, err := newPages(b, d, len(ids))
-	if err != nil {
-		return nil, err
-	}
-	pass, err := b.NewPass()
-	if err != nil {
-		return nil, err
-	}
-	batch := &kernels.Batch{Tokens: ids, Seqs: []kernels.Span{{Rows: len(ids), Pages: pages}}, KV: kv}
-	h := d.Hidden(batch)
-	if err := writeRows(b, h, x); err != nil {
-		return nil, err
-	}
-	d.Blocks(pass, batch, 0, 1)
-	if err := pass.End(); err != nil {
-		return nil, err
-	}
-	y := make([]float32, len(ids)*c.Dim)
-	return y, readRows(b, y, h)
-}
-
 // predict gives the logits of each row to use, several rows at a time; scratch
 // holds as many numbers.
 func (p *probe) predict(batch *kernels.Batch, use func(row int, logits, scratch []float32)) error {
@@ -285,26 +230,6 @@ func (p *probe) predict(batch *kernels.Batch, use func(row int, logits, scratch 
 			return nil
 		})
 		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readRows copies all rows of b into x.
-func readRows(backend kernels.Backend, x []float32, b kernels.Buf) error {
-	for r := range b.Rows() {
-		if err := backend.Download(x[r*b.Cols():][:b.Cols()], b, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeRows copies x into all rows of b.
-func writeRows(backend kernels.Backend, b kernels.Buf, x []float32) error {
-	for r := range b.Rows() {
-		if err := backend.Write(b, r, x[r*b.Cols():][:b.Cols()]); err != nil {
 			return err
 		}
 	}
@@ -387,28 +312,33 @@ const wholeWindows = 8
 // all modules are pruned: 1 for a model that predicts the text as well as it
 // believes, less for one that was trained away from it.
 func lossPerKL(ctx context.Context, p *probe, modules []Module, windows [][]int32, weights func(*Module) ([]float32, error)) (float64, error) {
-	of := func(layer int) (map[string]kernels.Matrix, error) {
-		all := map[string]kernels.Matrix{}
-		for i := range modules {
-			if m := &modules[i]; m.Layer == layer {
-				w, err := weights(m)
-				if err != nil {
-					return nil, err
-				}
-				all[m.Name] = &dense{m.Out, m.In, w}
-			}
+	// Layer by layer over all windows, so that each module is read once.
+	streams := make([][]float32, len(windows)) // [rows, dim]
+	for w, ids := range windows {
+		h, err := p.embed(ids)
+		if err != nil {
+			return 0, err
 		}
-		return all, nil
+		streams[w] = make([]float32, len(ids)*p.shape.Config.Dim)
+		if err := readRows(p.b, streams[w], h); err != nil {
+			return 0, err
+		}
+	}
+	layers := p.shape.Config.Layers
+	for layer := range layers {
+		if err := p.pruned(ctx, layer, modules, windows, streams, weights); err != nil {
+			return 0, err
+		}
 	}
 	var sum shift
-	for _, ids := range windows {
+	for w, ids := range windows {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		if err := p.begin(ids); err != nil {
 			return 0, err
 		}
-		s, err := p.all(ids, of)
+		s, err := p.above(ids, 0, layers, streams[w])
 		if err != nil {
 			return 0, err
 		}
@@ -416,4 +346,33 @@ func lossPerKL(ctx context.Context, p *probe, modules []Module, windows [][]int3
 	}
 	// Little text, or a loss near nothing, says little about the ratio.
 	return min(2, max(0.25, sum.nll/max(sum.kl, 1e-9))), nil
+}
+
+// pruned runs one layer with all of its modules pruned over the streams of all
+// windows, each [rows, dim].
+func (p *probe) pruned(ctx context.Context, layer int, modules []Module, windows [][]int32, streams [][]float32, weights func(*Module) ([]float32, error)) error {
+	all := map[string]kernels.Matrix{}
+	for i := range modules {
+		if m := &modules[i]; m.Layer == layer {
+			w, err := weights(m)
+			if err != nil {
+				return err
+			}
+			all[m.Name] = &dense{m.Out, m.In, w}
+		}
+	}
+	one, err := newSingle(p.ck, p.shape, p.compute, layer, p.rows, all)
+	if err != nil {
+		return err
+	}
+	defer one.close()
+	for w, ids := range windows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := one.run(ids, streams[w], streams[w]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

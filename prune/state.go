@@ -45,7 +45,6 @@ type moduleState struct {
 	End     float64
 	Rounded float64
 	Steps   int
-	Back    bool
 	Seconds float64
 	Curve   []float64
 }
@@ -141,7 +140,7 @@ func (s *state) publish(dir, name string, r *solve.Result) error {
 	}
 	sum := sha256.Sum256(data)
 	s.Modules[name] = moduleState{SHA256: hex.EncodeToString(sum[:]), Method: s.Recipe.Method, Start: r.LossStart, End: r.LossEnd,
-		Rounded: r.LossRounded, Steps: r.Steps, Back: r.FellBack, Seconds: r.Seconds, Curve: r.Curve}
+		Rounded: r.LossRounded, Steps: r.Steps, Seconds: r.Seconds, Curve: r.Curve}
 	return s.save(dir)
 }
 

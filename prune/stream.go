@@ -8,7 +8,6 @@ import (
 	"armor/kernels/block"
 	"armor/model"
 	"armor/model/checkpoint"
-	"armor/model/nn"
 )
 
 // Compute says on what a job runs.
@@ -77,67 +76,36 @@ func (s *stream) close() { s.hidden.close() }
 // advance runs the next layer over all windows. What its linear layers read is
 // added to grams, by input; a nil one is not gathered.
 func (s *stream) advance(ctx context.Context, grams [inputs]*gram) error {
-	b, err := s.compute.backend()
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	c := s.shape.Config
-	layer, err := nn.NewLoader(s.ck, b, nn.WeightsAuto).Layer(s.next, c, s.shape.Extras)
-	if err != nil {
-		return err
-	}
-	c.Layers = 1
 	rows := s.hidden.rows
-	d := &nn.Decoder{Config: c, Layers: []nn.Layer{layer}}
-	if err := d.Prepare(b, rows, rows); err != nil {
-		return err
-	}
-	kv, pages, err := newPages(b, d, rows)
+	one, err := newSingle(s.ck, s.shape, s.compute, s.next, rows, nil)
 	if err != nil {
 		return err
 	}
-	inner, err := b.NewPass()
-	if err != nil {
-		return err
-	}
-	p := &recorder{Pass: inner, b: b, rows: rows, bufs: map[int]kernels.Buf{}, see: map[kernels.Group]func([]float32) error{}}
+	defer one.close()
+	p := &recorder{Pass: one.pass, b: one.b, rows: rows, bufs: map[int]kernels.Buf{}, see: map[kernels.Group]func([]float32) error{}}
 	m := block.New(s.compute.ISA)
-	for i, g := range [inputs]kernels.Group{layer.QKV, layer.O, layer.GateUp, layer.Down} {
+	for i, g := range [inputs]kernels.Group{one.layer.QKV, one.layer.O, one.layer.GateUp, one.layer.Down} {
 		if grams[i] != nil {
 			p.see[g] = func(x []float32) error { return grams[i].add(m, s.compute.Threads, x) }
 		}
 	}
-	x := make([]float32, rows*c.Dim)
+	one.pass = p
+	buf := make([]float32, rows*s.hidden.dim)
 	for w, ids := range s.windows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		batch := &kernels.Batch{Tokens: ids, Seqs: []kernels.Span{{Rows: rows, Pages: pages}}, KV: kv}
-		if err := s.step(p, d, b, batch, w, x); err != nil {
+		x, err := s.hidden.window(w, buf)
+		if err != nil {
+			return err
+		}
+		if err := one.run(ids, buf, x); err != nil {
+			return err
+		}
+		if err := s.hidden.put(w, buf); err != nil {
 			return err
 		}
 	}
 	s.next++
 	return nil
-}
-
-// step runs the one layer of d over window w.
-func (s *stream) step(p kernels.Pass, d *nn.Decoder, b kernels.Backend, batch *kernels.Batch, w int, x []float32) error {
-	in, err := s.hidden.window(w, x)
-	if err != nil {
-		return err
-	}
-	h := d.Hidden(batch)
-	if err := writeRows(b, h, in); err != nil {
-		return err
-	}
-	d.Blocks(p, batch, 0, 1)
-	if err := p.End(); err != nil {
-		return err
-	}
-	if err := readRows(b, x, h); err != nil {
-		return err
-	}
-	return s.hidden.put(w, x)
 }

@@ -34,13 +34,7 @@ func (f *runFlags) done(w io.Writer, j *prune.Job) error {
 	}
 	fmt.Fprintln(w)
 	if p := r.Prediction; p != nil {
-		dense := 0
-		for _, s := range r.Sensitivity {
-			if s.KeptDense {
-				dense++
-			}
-		}
-		fmt.Fprintf(w, "%d modules pruned, %d dense; predicted perplexity × %.3f\n", len(r.Modules), dense, p.PredictedPPLRatio)
+		fmt.Fprintf(w, "%d modules pruned, %d dense; predicted perplexity × %.3f\n", len(r.Modules), r.KeptDense(), p.PredictedPPLRatio)
 	}
 	if e := r.Eval; e != nil {
 		fmt.Fprintf(w, "perplexity %.3f → %.3f (× %.3f) on %d windows of %d tokens of %s\n", e.PPLDense, e.PPLPacked, e.PPLPacked/e.PPLDense, e.Windows, e.Window, e.File)

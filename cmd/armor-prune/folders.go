@@ -15,13 +15,13 @@ func newPack() *cobra.Command {
 	return convert("pack", "Pack a model whose zeros are 2:4 and stored densely", `Pack MODEL, whose linear layers have two zeros in every four consecutive inputs
 and store them (SparseGPT, Wanda, MaskLLM, Sparse-Llama), into the folder OUT. It is
 lossless; modules that are not 2:4 stay dense and are listed.`,
-		func(src, dst string, o folder.Options) (*folder.Result, error) { return folder.Pack(src, dst, o) })
+		folder.Pack)
 }
 
 func newImport() *cobra.Command {
 	return convert("import", "Import a checkpoint of the ARMOR authors' code", `Turn MODEL, a folder that the code of the ARMOR paper's authors wrote, into an ARMOR
 folder of this program.`,
-		func(src, dst string, o folder.Options) (*folder.Result, error) { return folder.Import(src, dst, o) })
+		folder.Import)
 }
 
 func newExport() *cobra.Command {

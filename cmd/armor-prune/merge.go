@@ -21,10 +21,7 @@ settings. They stay as they are.`,
 			if err != nil {
 				return err
 			}
-			if err := f.work(j); err != nil {
-				return err
-			}
-			return f.start(c, j)
+			return f.goOn(c, j)
 		},
 	}
 	f.addWork(c)

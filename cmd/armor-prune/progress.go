@@ -11,9 +11,7 @@ import (
 // progress prints one line for each step.
 type progress struct{ w io.Writer }
 
-func newProgress(w io.Writer) *progress { return &progress{w} }
-
-func (p *progress) event(e prune.Event) {
+func (p progress) event(e prune.Event) {
 	switch e.Phase {
 	case "prune":
 		left := time.Duration(float64(e.Elapsed) / float64(max(1, e.Done)) * float64(e.All-e.Done)).Round(time.Second)
@@ -24,5 +22,3 @@ func (p *progress) event(e prune.Event) {
 		fmt.Fprintf(p.w, "%s %d/%d  %.1f s\n", e.Phase, e.Done, e.All, e.Seconds)
 	}
 }
-
-func (p *progress) end() {}

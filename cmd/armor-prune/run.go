@@ -230,9 +230,7 @@ func (f *runFlags) start(c *cobra.Command, j *prune.Job) error {
 		j.Log = slog.New(slog.NewJSONHandler(out, nil))
 	}
 	if !f.quiet {
-		p := newProgress(os.Stderr)
-		j.Progress = p.event
-		defer p.end()
+		j.Progress = progress{os.Stderr}.event
 	}
 	if err := j.Run(c.Context()); err != nil {
 		return err
@@ -254,12 +252,17 @@ the calibration text must be where they were, and the same.`,
 			if err != nil {
 				return err
 			}
-			if err := f.work(j); err != nil {
-				return err
-			}
-			return f.start(c, j)
+			return f.goOn(c, j)
 		},
 	}
 	f.addWork(c)
 	return c
+}
+
+// goOn runs a job that has its settings already.
+func (f *runFlags) goOn(c *cobra.Command, j *prune.Job) error {
+	if err := f.work(j); err != nil {
+		return err
+	}
+	return f.start(c, j)
 }

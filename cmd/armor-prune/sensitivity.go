@@ -44,9 +44,7 @@ They add up to about ln(perplexity/dense) of the whole folder.`,
 			}
 			m.Pruned = a[1]
 			if !quiet {
-				p := newProgress(os.Stderr)
-				m.Progress = p.event
-				defer p.end()
+				m.Progress = progress{os.Stderr}.event
 			}
 			all, err := m.Measure(c.Context())
 			if err != nil {

@@ -90,13 +90,31 @@ func (s *scanner) Upload(_, _ int, data []float32) (kernels.Buf, error) {
 // scanElements is how many elements a worker reads at a time.
 const scanElements = 1 << 18
 
-// scanMatrix reads all rows, a part on each processor.
-func scanMatrix(m kernels.Matrix) error {
-	cols, rows := m.Cols(), m.Rows()
-	step := max(1, scanElements/max(1, cols))
-	return parallel.Do(0, (rows+step-1)/step, func(_, task int) error {
+// scan calls read for all rows of a matrix, a part on each processor, and
+// releases them.
+func scan(m rowed, read func(row, n int) error) error {
+	step := max(1, scanElements/max(1, m.Cols()))
+	return parallel.Do(0, (m.Rows()+step-1)/step, func(_, task int) error {
 		row := task * step
-		n := min(step, rows-row)
+		n := min(step, m.Rows()-row)
+		if err := read(row, n); err != nil {
+			return err
+		}
+		m.Release(row, n)
+		return nil
+	})
+}
+
+// rowed is what a kernels.Matrix and a kernels.Sparse have in common.
+type rowed interface {
+	Rows() int
+	Cols() int
+	Release(row, n int)
+}
+
+func scanMatrix(m kernels.Matrix) error {
+	cols := m.Cols()
+	return scan(m, func(row, n int) error {
 		buf := make([]float32, n*cols)
 		if err := m.ReadRows(buf, row, n); err != nil {
 			return err
@@ -104,23 +122,15 @@ func scanMatrix(m kernels.Matrix) error {
 		if at := notFinite(buf); at >= 0 {
 			return fmt.Errorf("row %d, column %d is %v", row+at/cols, at%cols, buf[at])
 		}
-		m.Release(row, n)
 		return nil
 	})
 }
 
-// scanCore is scanMatrix for a 2:4 matrix, which checks itself when it is read.
+// scanCore reads a 2:4 matrix, which checks itself.
 func scanCore(m kernels.Sparse) error {
-	cols, rows := m.Cols(), m.Rows()
-	step := max(1, scanElements/max(1, cols))
-	return parallel.Do(0, (rows+step-1)/step, func(_, task int) error {
-		row := task * step
-		n := min(step, rows-row)
-		if err := m.ReadCore(make([]float32, n*cols/2), make([]uint8, n*cols/4), row, n); err != nil {
-			return err
-		}
-		m.Release(row, n)
-		return nil
+	cols := m.Cols()
+	return scan(m, func(row, n int) error {
+		return m.ReadCore(make([]float32, n*cols/2), make([]uint8, n*cols/4), row, n)
 	})
 }
 

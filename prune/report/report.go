@@ -124,6 +124,17 @@ type Sensitivity struct {
 	KeptDense   bool    `json:"kept_dense"`
 }
 
+// KeptDense is how many of the modules whose sensitivity is known stay dense.
+func (r *Report) KeptDense() int {
+	n := 0
+	for _, s := range r.Sensitivity {
+		if s.KeptDense {
+			n++
+		}
+	}
+	return n
+}
+
 // Prediction compares what the sensitivities add up to with what was measured.
 type Prediction struct {
 	KLSum             float64  `json:"kl_sum"`

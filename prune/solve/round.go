@@ -6,6 +6,7 @@ import (
 
 	"armor/kernels/block"
 	"armor/kernels/ref"
+	"armor/kernels/sparse24"
 )
 
 // factors are A, S, B′ of the scaled space, in f32.
@@ -167,7 +168,6 @@ func (t *target) productLoss(l *Layer, w []float32) float64 {
 	inParallel(t.threads, t.nj*t.nk, func(worker, task int) {
 		space, j, k := spaces[3*n*worker:][:3*n], task/t.nk, task%t.nk
 		s, as, asb := space[:n], space[n:2*n], space[2*n:]
-		clear(s)
 		for i := range bo {
 			l.expand(s[i*bi:][:bi], j*bo+i, k*bi)
 		}
@@ -178,13 +178,10 @@ func (t *target) productLoss(l *Layer, w []float32) float64 {
 	return sum(losses)
 }
 
-// expand puts the kept values of row i from column j on into dst, which is zero.
+// expand sets dst to row i from column j on, zeros with it.
 func (l *Layer) expand(dst []float32, i, j int) {
-	first := (i*l.In + j) / 4
-	for g, m := range l.Mask[first : first+len(dst)/4] {
-		v := l.Values[2*(first+g):]
-		dst[4*g+pairs[m][0]], dst[4*g+pairs[m][1]] = v[0], v[1]
-	}
+	first, groups := (i*l.In+j)/sparse24.Group, len(dst)/sparse24.Group
+	sparse24.Unpack(dst, l.Values[sparse24.Kept*first:][:sparse24.Kept*groups], l.Mask[first:][:groups])
 }
 
 // Product is Dense in f32 arithmetic, on so many threads (0: all): for measuring.
@@ -203,7 +200,6 @@ func (l *Layer) Product(m block.Math, threads int) []float32 {
 	inParallel(threads, l.Out/bo*(l.In/bi), func(worker, task int) {
 		s, as := space[2*n*worker:][:n], space[2*n*worker+n:][:n]
 		j, k := task/(l.In/bi), task%(l.In/bi)
-		clear(s)
 		for i := range bo {
 			l.expand(s[i*bi:][:bi], j*bo+i, k*bi)
 		}
@@ -224,7 +220,6 @@ func (l *Layer) Dense() []float32 {
 	inParallel(goruntime.GOMAXPROCS(0), l.Out, func(_, i int) {
 		as, out, row := make([]float64, l.In), make([]float64, l.In), make([]float32, l.In)
 		for q, a := range l.A[i*bo:][:bo] {
-			clear(row)
 			l.expand(row, i/bo*bo+q, 0)
 			for c, s := range row {
 				as[c] += float64(a) * float64(s)
