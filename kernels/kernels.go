@@ -69,6 +69,16 @@ type Sparse interface {
 	Release(row, n int)
 }
 
+// CodedSparse is a Sparse whose kept values are codes.
+type CodedSparse interface {
+	Sparse
+	// Fits says whether codes of that kind hold the values exactly.
+	Fits(Quant) bool
+	// ReadCoded reads n rows: codes [n, cols/2], scales, f16, [n, cols/Group], and
+	// masks [n, cols/4].
+	ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error
+}
+
 // Part is one linear layer of a group: y = W·x + bias, or A·(Core·(B·x)) + bias,
 // where A and B are block-diagonal with blocks of a multiple of 4. Parts of a
 // group whose B is the same by == share it: B·x is computed once.
