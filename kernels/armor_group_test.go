@@ -25,12 +25,17 @@ func TestArmorGroupRefuses(t *testing.T) {
 	}
 	bad := empty(70, 8)
 	bad.masks[2*69+1] = 6
+	badCodes := empty(8, 64)
+	badCodes.masks[2*16+1] = 7
 	for want, p := range map[string]Part{
 		"want one of them":                 {},
 		"or neither, want one":             {W: zeros(8, 8), Core: empty(8, 8)},
 		"beside dense":                     {W: zeros(8, 8), A: zeros(8, 4)},
 		"inputs, want a multiple of 4":     {Core: empty(8, 6)},
-		"want f32 or bf16":                 {Core: empty(8, 32), Quant: Quant{8, 32}},
+		"in groups of 32, want 8 or 4":     {Core: empty(8, 64), Quant: Quant{8, 32}},
+		"32 inputs, want a multiple of 64": {Core: empty(8, 32), Quant: Quant{4, 64}},
+		"B: got 16 inputs, want a multipl": {Core: empty(8, 64), B: zeros(64, 16), Wrappers: Quant{8, 32}},
+		"row 2, group 1: got mask 7":       {Core: badCodes, Quant: Quant{8, 64}},
 		"A: got blocks for 4 rows":         {Core: empty(8, 8), A: zeros(4, 4)},
 		"B: got blocks for 12 rows":        {Core: empty(8, 8), B: zeros(12, 4)},
 		"A: got blocks of 0":               {Core: empty(8, 8), A: zeros(8, 0)},

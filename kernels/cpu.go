@@ -18,6 +18,17 @@ type CPU struct {
 	compute DType
 	pool    *pool
 	memory  arena
+	// Kernels of integers want AVX512_VNNI and VBMI of AVX-512: without them,
+	// they and all in a group with them are AVX2's.
+	narrow *CPU
+}
+
+// forIntegers is the CPU that runs a group with integers.
+func (c *CPU) forIntegers() *CPU {
+	if c.narrow != nil {
+		return c.narrow
+	}
+	return c
 }
 
 // MaxThreads bounds Options.Threads.
@@ -34,7 +45,11 @@ func NewCPU(o Options) (*CPU, error) {
 	if o.Threads == 0 {
 		o.Threads = goruntime.GOMAXPROCS(0)
 	}
-	return &CPU{isa: o.ISA, compute: o.Compute, pool: newPool(o.Threads)}, nil
+	c := &CPU{isa: o.ISA, compute: o.Compute, pool: newPool(o.Threads)}
+	if o.ISA >= AVX512 && !hasVNNI() {
+		c.narrow = &CPU{isa: AVX2, compute: o.Compute, pool: c.pool}
+	}
+	return c, nil
 }
 
 // Name implements Backend.

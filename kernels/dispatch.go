@@ -14,10 +14,12 @@ const (
 	f32f32 denseTypes = iota
 	bf16f32
 	bf16bf16
-	int8f32
-	int4f32
+	int8int8 // activations are integers in blocks, see package ref
+	int4int8
 	bf16amx // bf16bf16 by AMX: activations are rows
 )
+
+func (t denseTypes) integers() bool { return t == int8int8 || t == int4int8 }
 
 func (t denseTypes) activationSize() int {
 	if t == bf16bf16 || t == bf16amx {
@@ -52,9 +54,9 @@ func (c *CPU) denseTypes(bits int) denseTypes {
 	case bits == 32:
 		return f32f32
 	case bits == 8:
-		return int8f32
+		return int8int8
 	case bits == 4:
-		return int4f32
+		return int4int8
 	case c.compute == BF16 && c.isa == AMX:
 		return bf16amx
 	case c.compute == BF16 && c.isa >= AVX512BF16:
@@ -110,13 +112,6 @@ func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsaf
 			ref.DenseF32F32(unsafe.Slice((*float32)(at), k*tileRows), unsafe.Slice((*float32)(x), k*mr), k, mr, out, ldy, add)
 		case bf16f32:
 			ref.DenseBF16F32(unsafe.Slice((*uint16)(at), 2*k*tileRows), unsafe.Slice((*float32)(x), 2*k*mr), k, mr, out, ldy, add)
-		case int8f32, int4f32:
-			bits := 8
-			if t == int4f32 {
-				bits = 4
-			}
-			scales, codes := ref.QuantTile(bits, k*ref.QuantGroup)
-			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), bits, unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
 		}
 	}
 }
@@ -141,7 +136,18 @@ func sparseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsa
 	}
 }
 
-// activations packs rows of src for the kernels, those of 2:4 weights or not. Tokens
+// intsRef is denseRef of integers; k counts blocks.
+func intsRef(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, add bool) {
+	bits := t.bits()
+	scales, codes := ref.IntTile(bits, k*block, block, sparse)
+	from := unsafe.Slice((*byte)(x), k*ref.BlockRecord(block, mr))
+	for i := range tiles {
+		out := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 4*tileRows*i)), (mr-1)*ldy+tileRows)
+		ref.Int(unsafe.Slice((*byte)(unsafe.Add(w, i*stride)), scales+codes), bits, block, sparse, from, k, mr, out, ldy, add, 0)
+	}
+}
+
+// activations packs rows of floats for the kernels, those of 2:4 weights or not. Tokens
 // that are rows are pitch apart, from dst on. line has room for one row.
 func (c *CPU) activations(t denseTypes, sparse bool, dst []byte, pitch int, src []float32, ld, rows, k, mr int, line []byte) {
 	switch {

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"armor/kernels/amd64"
+	"armor/kernels/ref"
 
 	"github.com/klauspost/cpuid/v2"
 )
@@ -20,12 +21,15 @@ func BestISA() ISA {
 		return AVX2
 	case !has(cpuid.AVX512BF16):
 		return AVX512
-	case !has(cpuid.AMXTILE, cpuid.AMXBF16) || !amd64.RequestAMX():
+	case !has(cpuid.AMXTILE, cpuid.AMXBF16, cpuid.AMXINT8, cpuid.AVX512VNNI, cpuid.AVX512VBMI) || !amd64.RequestAMX():
 		return AVX512BF16
 	default:
 		return AMX
 	}
 }
+
+// hasVNNI says whether the processor has what AVX-512 kernels of integers need.
+func hasVNNI() bool { return cpuid.CPU.Supports(cpuid.AVX512VNNI, cpuid.AVX512VBMI) }
 
 func pause() { amd64.Pause() }
 
@@ -46,17 +50,27 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 		amd64.DenseBF16F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == f32f32:
 		amd64.DenseF32F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
-	case c.isa >= AVX512 && t == int8f32:
-		amd64.DenseInt8F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
-	case c.isa >= AVX512 && t == int4f32:
-		amd64.DenseInt4F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
-	case c.isa == AVX2 && t == int8f32:
-		amd64.DenseInt8F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
-	case c.isa == AVX2 && t == int4f32:
-		amd64.DenseInt4F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	default:
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}
+}
+
+// ints runs one kernel of integers, see ref.Int: tiles of 16 rows by mr tokens, of
+// which 2:4 kernels want them as takesU8 says.
+func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
+	intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
+}
+
+// intTiles runs a kernel of integers on AMX: 16 rows for each of w by mr tokens.
+func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
+	for i := range w {
+		intsRef(t, sparse, 1, mr, w[i], 0, x, k, block, (*float32)(unsafe.Add(unsafe.Pointer(y), 64*i)), ldy, sum)
+	}
+}
+
+// quantizeRows makes blocks of integers, see ref.QuantizeRows.
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
+	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
 }
 
 // rows rounds rows of k inputs for the kernels on AMX.

@@ -22,6 +22,20 @@ func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, 
 	sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 }
 
+func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
+	intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
+}
+
+func (c *CPU) intTiles(denseTypes, bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
+	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+}
+
+func hasVNNI() bool { return false }
+
 func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {
 	ref.RowsBF16(dst, pitch, src, ld, rows, k)
 }

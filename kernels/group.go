@@ -12,15 +12,16 @@ import (
 
 // group is a Group of the CPU.
 type group struct {
+	c        *CPU // whose kernels run
 	name     string
 	in, out  int
-	bits     int       // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
 	sections []section // in the order of their columns
 	bs       []*packed // the B's of the sections, each once
+	forms    []form    // those of x that B's and sections read
+	after    []form    // of what each B gives
+	any      bool      // all kernels take any number of tokens
 	bias     []float32 // [out] or nil
 	mem      []byte    // all weights
-	panels   bool      // dense kernels read x
-	quads    bool      // 2:4 kernels read x
 }
 
 // section is neighbouring columns of a group's output: the rows of dense parts
@@ -30,6 +31,7 @@ type section struct {
 	w     *packed // W or Core, [columns, in]
 	a     *packed // or nil
 	b     int     // which of the group's B's is before it, or -1
+	x     int     // what it reads: a form of x, or after those a B's
 }
 
 func (g *group) Name() string { return g.name }
@@ -63,18 +65,18 @@ func (g *group) table() (*packed, error) {
 // kind says in words what a group is made of.
 func (g *group) kind() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d inputs of %d bits", g.in, g.bits)
+	fmt.Fprintf(&b, "%d inputs", g.in)
 	for _, s := range g.sections {
 		kind := "dense"
 		if s.w.sparse {
 			kind = "2:4"
 		}
-		fmt.Fprintf(&b, ", %d %s rows", s.w.rows, kind)
+		fmt.Fprintf(&b, ", %d %s rows of %v", s.w.rows, kind, s.w.types)
 		if s.a != nil {
-			fmt.Fprintf(&b, ", A of %d", s.a.block)
+			fmt.Fprintf(&b, ", A of %d, %v", s.a.block, s.a.types)
 		}
 		if s.b >= 0 {
-			fmt.Fprintf(&b, ", B %d of %d", s.b, g.bs[s.b].block)
+			fmt.Fprintf(&b, ", B %d of %d, %v", s.b, g.bs[s.b].block, g.bs[s.b].types)
 		}
 	}
 	if g.bias != nil {
@@ -97,46 +99,45 @@ func (p *Part) cols() int {
 	return p.W.Cols()
 }
 
-// bits is the width that a part asks for.
-func (p *Part) bits() int {
-	if p.Quant.Bits != 0 {
-		return p.Quant.Bits
-	}
-	return 8 * p.Type.Size()
-}
-
 // check says whether a part can stand in a group that reads in inputs.
-func (p *Part) check(in, bits int) error {
-	q := p.Quant
+func (p *Part) check(in int) error {
 	switch {
 	case p.cols() != in:
 		return fmt.Errorf("%s: got %d inputs, want the %d of its group", p.Name, p.cols(), in)
-	case p.bits() != bits:
-		return fmt.Errorf("%s: got weights of %d bits, want the %d of its group", p.Name, p.bits(), bits)
 	case p.Bias != nil && len(p.Bias) != p.rows():
 		return fmt.Errorf("%s: got %d biases, want %d", p.Name, len(p.Bias), p.rows())
 	case in%2 != 0:
 		return fmt.Errorf("%s: got %d inputs, want an even number", p.Name, in)
-	case q != Quant{} && (q.Bits != 8 && q.Bits != 4 || q.Group != ref.QuantGroup):
-		return fmt.Errorf("%s: got %d bits in groups of %d, want 8 or 4 in groups of %d", p.Name, q.Bits, q.Group, ref.QuantGroup)
-	case q != Quant{} && in%q.Group != 0:
-		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for quantized weights", p.Name, in, q.Group)
 	case p.Core == nil && (p.A != nil || p.B != nil):
 		return fmt.Errorf("%s: got A or B, want none beside dense weights", p.Name)
 	case p.Core == nil:
-		return nil
-	case q != Quant{}:
-		return fmt.Errorf("%s: got %d bits, want f32 or bf16 for a 2:4 core", p.Name, q.Bits)
+		return p.Quant.check(p.Name, in, 32, 64)
 	case in%sparse24.Group != 0:
 		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for a 2:4 core", p.Name, in, sparse24.Group)
 	}
-	if err := checkBlocks(p.Name+": A", p.A, p.rows()); err != nil {
+	if err := p.Quant.check(p.Name, in, ref.SparseBlock); err != nil {
 		return err
 	}
-	return checkBlocks(p.Name+": B", p.B, in)
+	if err := checkBlocks(p.Name+": A", p.A, p.rows(), p.Wrappers); err != nil {
+		return err
+	}
+	return checkBlocks(p.Name+": B", p.B, in, p.Wrappers)
 }
 
-func checkBlocks(name string, m Matrix, rows int) error {
+// check says whether kernels take integers of inputs, in one of the groups.
+func (q Quant) check(name string, inputs int, groups ...int) error {
+	switch {
+	case q == Quant{}:
+		return nil
+	case q.Bits != 8 && q.Bits != 4 || !slices.Contains(groups, q.Group):
+		return fmt.Errorf("%s: got %d bits in groups of %d, want 8 or 4 in groups of %v", name, q.Bits, q.Group, groups)
+	case inputs%q.Group != 0:
+		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for quantized weights", name, inputs, q.Group)
+	}
+	return nil
+}
+
+func checkBlocks(name string, m Matrix, rows int, q Quant) error {
 	switch {
 	case m == nil:
 		return nil
@@ -147,7 +148,7 @@ func checkBlocks(name string, m Matrix, rows int) error {
 	case rows%m.Cols() != 0:
 		return fmt.Errorf("%s: got blocks of %d, want a divisor of %d rows", name, m.Cols(), rows)
 	}
-	return nil
+	return q.check(name, m.Cols(), 32, 64)
 }
 
 // source is what one packed matrix, or a piece of it, is read from.
@@ -157,36 +158,49 @@ type source struct {
 	first int // row of to
 	w     Matrix
 	core  Sparse
-	quant Quant
+}
+
+// packed is a matrix of that type without memory.
+func (c *CPU) packed(rows, in, block int, sparse bool, t DType, q Quant) *packed {
+	m := &packed{rows: rows, in: in, block: block, sparse: sparse, bits: 8 * t.Size(), spread: c.isa == AVX2}
+	if q != (Quant{}) {
+		m.bits, m.quant = q.Bits, q.Group
+	}
+	m.types = c.denseTypes(m.bits)
+	return m
 }
 
 // newGroup lays out a group and lists its sources. It has no memory yet.
-func newGroup(parts []Part) (*group, []source, error) {
+func (c *CPU) newGroup(parts []Part) (*group, []source, error) {
 	for i := range parts {
 		if (parts[i].W == nil) == (parts[i].Core == nil) {
 			return nil, nil, fmt.Errorf("%s: got dense weights and a 2:4 core or neither, want one of them", parts[i].Name)
 		}
+		if parts[i].Quant != (Quant{}) || parts[i].Wrappers != (Quant{}) {
+			c = c.forIntegers()
+		}
 	}
-	g := &group{name: parts[0].Name, in: parts[0].cols(), bits: parts[0].bits()}
+	g := &group{c: c, name: parts[0].Name, in: parts[0].cols()}
 	var sources []source
 	var shared []Matrix // what g.bs are read from
 	for i := range parts {
 		p := &parts[i]
-		if err := p.check(g.in, g.bits); err != nil {
+		if err := p.check(g.in); err != nil {
 			return nil, nil, err
 		}
+		w := c.packed(0, g.in, 0, p.Core != nil, p.Type, p.Quant)
 		last := len(g.sections) - 1
-		if p.Core != nil || last < 0 || g.sections[last].w.sparse {
-			g.sections = append(g.sections, section{first: g.out, w: &packed{in: g.in, bits: g.bits, sparse: p.Core != nil}, b: -1})
+		if p.Core != nil || last < 0 || g.sections[last].w.sparse || g.sections[last].w.form() != w.form() || g.sections[last].w.bits != w.bits {
+			g.sections = append(g.sections, section{first: g.out, w: w, b: -1})
 			last++
 		}
 		s := &g.sections[last]
-		sources = append(sources, source{p.Name, s.w, s.w.rows, p.W, p.Core, p.Quant})
+		sources = append(sources, source{p.Name, s.w, s.w.rows, p.W, p.Core})
 		s.w.rows += p.rows()
 		s.w.block = s.w.rows
 		g.out += p.rows()
 		if p.A != nil {
-			s.a = &packed{rows: p.rows(), in: p.A.Cols(), block: p.A.Cols(), bits: g.bits}
+			s.a = c.packed(p.rows(), p.A.Cols(), p.A.Cols(), false, p.Type, p.Wrappers)
 			sources = append(sources, source{name: p.Name + ": A", to: s.a, w: p.A})
 		}
 		if p.B == nil {
@@ -194,15 +208,14 @@ func newGroup(parts []Part) (*group, []source, error) {
 		}
 		if s.b = slices.IndexFunc(shared, func(b Matrix) bool { return same(b, p.B) }); s.b < 0 {
 			s.b = len(g.bs)
-			b := &packed{rows: g.in, in: p.B.Cols(), block: p.B.Cols(), bits: g.bits}
-			g.bs, shared = append(g.bs, b), append(shared, p.B)
+			b := c.packed(g.in, p.B.Cols(), p.B.Cols(), false, p.Type, p.Wrappers)
+			g.bs, g.after, shared = append(g.bs, b), append(g.after, s.w.form()), append(shared, p.B)
 			sources = append(sources, source{name: p.Name + ": B", to: b, w: p.B})
+		} else if g.after[s.b] != s.w.form() {
+			return nil, nil, fmt.Errorf("%s: got a core of another type than one that shares its B", p.Name)
 		}
 	}
-	for _, s := range g.sections {
-		g.panels = g.panels || !s.w.sparse || s.b >= 0
-		g.quads = g.quads || s.w.sparse && s.b < 0
-	}
+	g.connect()
 	first := 0
 	for i := range parts {
 		if b := parts[i].Bias; b != nil {
@@ -214,6 +227,39 @@ func newGroup(parts []Part) (*group, []source, error) {
 		first += parts[i].rows()
 	}
 	return g, sources, nil
+}
+
+// connect lists the forms of x and says who reads which.
+func (g *group) connect() {
+	reads := func(f form) int {
+		i := slices.Index(g.forms, f)
+		if i < 0 {
+			i = len(g.forms)
+			g.forms = append(g.forms, f)
+		}
+		return i
+	}
+	g.any = true
+	takesAny := func(m *packed) { g.any = g.any && g.c.listed(m.types, maxTokens) }
+	for _, b := range g.bs {
+		b.x = reads(b.form())
+		takesAny(b)
+	}
+	for i := range g.sections {
+		s := &g.sections[i]
+		takesAny(s.w)
+		if s.a != nil {
+			takesAny(s.a)
+		}
+		if s.b < 0 {
+			s.x = reads(s.w.form())
+		}
+	}
+	for i := range g.sections {
+		if s := &g.sections[i]; s.b >= 0 {
+			s.x = len(g.forms) + s.b
+		}
+	}
 }
 
 // same compares two sources; those that Go cannot compare differ.
@@ -246,7 +292,7 @@ func (g *group) place(mem []byte) (bytes int) {
 
 // NewGroup implements Backend.
 func (c *CPU) NewGroup(parts ...Part) (Group, error) {
-	g, sources, err := newGroup(parts)
+	g, sources, err := c.newGroup(parts)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +310,7 @@ func (c *CPU) NewGroup(parts ...Part) (Group, error) {
 // Repack implements Backend.
 func (c *CPU) Repack(old Group, parts ...Part) error {
 	g := old.(*group)
-	fresh, sources, err := newGroup(parts)
+	fresh, sources, err := c.newGroup(parts)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (d DType) Size() int {
 // in f16 for every Group consecutive ones of a row. The zero Quant is none.
 type Quant struct {
 	Bits  int // 8 or 4, two's complement
-	Group int // 32
+	Group int
 }
 
 // Matrix is where a backend reads a weight from: rows as f32. It may be called
@@ -83,14 +83,16 @@ type CodedSparse interface {
 // where A and B are block-diagonal with blocks of a multiple of 4. Parts of a
 // group whose B is the same by == share it: B·x is computed once.
 type Part struct {
-	Name  string
-	W     Matrix    // [d_out, d_in], or nil
-	Core  Sparse    // [d_out, d_in], or nil
-	A     Matrix    // A's blocks below each other, [d_out, block]; nil is identity
-	B     Matrix    // B's blocks below each other, [d_in, block]; nil is identity
-	Type  DType     // how W, or Core, A and B are kept, unless Quant says otherwise
-	Quant Quant     // of a W; a Coded W that fits is kept exactly
-	Bias  []float32 // [d_out] or nil
+	Name string
+	W    Matrix    // [d_out, d_in], or nil
+	Core Sparse    // [d_out, d_in], or nil
+	A    Matrix    // A's blocks below each other, [d_out, block]; nil is identity
+	B    Matrix    // B's blocks below each other, [d_in, block]; nil is identity
+	Bias []float32 // [d_out] or nil
+	Type DType     // how W, or Core, A and B are kept, unless a Quant says otherwise
+	// Quant is of W, in groups of 32 or 64, or of Core, of 64; what is Coded and
+	// fits is kept exactly, else rounded. Wrappers is of A and B, as of a W.
+	Quant, Wrappers Quant
 }
 
 // Group is one or more linear layers that read the same x and run as one

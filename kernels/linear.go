@@ -10,8 +10,11 @@ type tokenPlan struct {
 	last      int // tokens of the tile for the rest, 0 where nothing is left
 }
 
-func (c *CPU) plan(t denseTypes, rows int) tokenPlan {
-	if t == bf16amx {
+func (c *CPU) plan(t denseTypes, rows int) tokenPlan { return c.planTiles(t == bf16amx, rows) }
+
+// planTiles is a plan of kernels that take any number of tokens, or do not.
+func (c *CPU) planTiles(any bool, rows int) tokenPlan {
+	if any {
 		return tokenPlan{rows: rows, full: rows / maxTokens, big: maxTokens, last: rows % maxTokens}
 	}
 	shapes := c.tokenTiles()
@@ -48,20 +51,19 @@ func (p tokenPlan) tile(i int) (first, rows, mr int) {
 // by its gate) and packed; B's are applied; tasks of output rows run over all
 // token tiles, with A at their end. Tasks of a stage do not need each other.
 type linearJob struct {
-	c        *CPU
+	c        *CPU // the group's
 	g        *group
 	in       fused
 	dst      *buf
 	residual bool
 	plan     tokenPlan
-	types    denseTypes
 	scratch  []linearScratch // per worker
 
-	stage  stage
-	spans  []span // of the stage
-	panels []byte // x for dense kernels: [tile][k][tokens of the tile]
-	quads  []byte // for 2:4 kernels: [B's, x][tile][k/4][tokens of the tile][4]
-	size   int    // bytes of a full tile in either; for AMX both are [tokens][pitch]
+	stage stage
+	spans []span // of the stage
+	acts  []byte // token tiles of x in each of the group's forms, then of each B·x
+	sizes []int  // bytes of a full tile of each of them
+	ats   []int  // where their tiles begin
 }
 
 // linearScratch is one worker's.
@@ -69,10 +71,10 @@ type linearScratch struct {
 	x     []float32 // [tokens of a tile, in]: normalized
 	u     []float32 // [chunkTiles·tokens, unit]: a core's output
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
-	panel []byte    // [unit][tokens]: u for A's kernels
+	panel []byte    // a tile of u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads
 
-	list [maxRowTiles]unsafe.Pointer // weight tiles for AMX
+	list [maxList]unsafe.Pointer
 }
 
 type stage uint8
@@ -103,8 +105,8 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 	if j.dst.rows == 0 {
 		return
 	}
-	j.types = p.c.denseTypes(j.g.bits)
-	j.plan = p.c.plan(j.types, j.dst.rows)
+	j.c = j.g.c
+	j.plan = j.c.planTiles(j.g.any, j.dst.rows)
 	j.prepare()
 	for j.stage = packX; j.stage <= multiply; j.stage++ {
 		j.divide()
@@ -144,38 +146,38 @@ func (j *linearJob) divide() {
 
 // prepare makes room.
 func (j *linearJob) prepare() {
-	in, tiles := j.g.in, j.plan.tiles()
-	j.size = j.plan.big * j.types.pitch(in) * j.types.activationSize()
-	sets, line := len(j.g.bs), 0
-	if j.g.quads && !j.rows() {
-		sets, line = sets+1, in
+	in, tiles, big := j.g.in, j.plan.tiles(), j.plan.big
+	j.sizes, j.ats = j.sizes[:0], j.ats[:0]
+	bytes := 0
+	region := func(f form) {
+		size := roundUp(f.size(in, big), cacheLine)
+		j.sizes, j.ats = append(j.sizes, size), append(j.ats, bytes)
+		bytes += size * tiles
 	}
-	unit, columns := 0, tileRows
-	for i := range j.g.sections {
-		if s := &j.g.sections[i]; s.a != nil {
-			unit = max(unit, s.unit())
-		}
+	for _, f := range j.g.forms {
+		region(f)
 	}
-	if unit > 0 {
-		columns += unit
-	}
-	for _, b := range j.g.bs {
+	line, columns, panel, unit := in, tileRows, 0, 0
+	for i, b := range j.g.bs {
+		region(j.g.after[i])
 		n := blocksPerTask(b.block) * b.block
 		columns, line = max(columns, n+tileRows), max(line, n)
 	}
-	if j.g.panels || j.rows() {
-		grow(&j.panels, tiles*j.size)
+	for i := range j.g.sections {
+		if s := &j.g.sections[i]; s.a != nil {
+			unit = max(unit, s.unit())
+			panel = max(panel, s.a.form().size(s.unit(), big))
+		}
 	}
-	big := j.plan.big
-	grow(&j.quads, sets*tiles*j.size)
+	grow(&j.acts, bytes)
 	for w := range j.scratch {
 		s := &j.scratch[w]
 		if !j.in.plain() {
 			grow(&s.x, big*in)
 		}
 		grow(&s.u, chunkTiles*big*unit)
-		grow(&s.y, big*columns)
-		grow(&s.panel, big*j.types.pitch(unit)*4)
+		grow(&s.y, big*max(columns, unit+tileRows))
+		grow(&s.panel, panel)
 		grow(&s.line, line*4)
 	}
 }
@@ -206,32 +208,18 @@ func (j *linearJob) run(worker, task int) {
 	}
 }
 
-// panel is a token tile of x for dense kernels.
-func (j *linearJob) panel(tile int) []byte { return j.panels[tile*j.size:] }
-
-// quad is a token tile for 2:4 kernels of what B number b gives, -1 of x.
-func (j *linearJob) quad(b, tile int) []byte {
-	if b < 0 {
-		b = len(j.g.bs)
-	}
-	return j.quads[(b*j.plan.tiles()+tile)*j.size:]
-}
+// tile is a token tile of x in the group's form i, or, from there on, of B·x.
+func (j *linearJob) tile(i, tile int) []byte { return j.acts[j.ats[i]+tile*j.sizes[i]:] }
 
 // pack packs one token tile of x.
 func (j *linearJob) pack(s *linearScratch, tile int) {
 	first, rows, mr := j.plan.tile(tile)
 	src, ld := j.in.rows(s.x, first, rows)
 	in := j.g.in
-	if j.g.panels || j.rows() {
-		j.c.activations(j.types, false, j.panel(tile), j.types.pitch(in), src, ld, rows, in, mr, nil)
-	}
-	if j.g.quads && !j.rows() {
-		j.c.quads(j.types, j.quad(-1, tile), src, ld, rows, in, mr, s.line)
+	for i, f := range j.g.forms {
+		j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
 	}
 }
-
-// rows says whether token tiles are rows, the same for dense and 2:4 kernels.
-func (j *linearJob) rows() bool { return j.types == bf16amx }
 
 // units computes units first … end-1 of a section for all tokens.
 func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
@@ -250,18 +238,18 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	if sec.first%tileRows == 0 && sec.first+sec.w.rows == j.g.out {
 		whole = end
 	}
-	step := j.rowTiles()
+	step := j.rowTiles(sec.w)
 	for t := first; t < min(end, whole); t += step {
 		n := min(step, min(end, whole)-t)
 		for i := range j.plan.tiles() {
 			row, _, mr := j.plan.tile(i)
-			j.product(s, sec.w, t, n, mr, j.input(sec, i), j.types.pitch(j.g.in), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+			j.c.product(&s.list, sec.w, t, n, mr, j.tile(sec.x, i), j.g.in, j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
 		}
 	}
 	for t := max(first, whole); t < end; t++ {
 		for i := range j.plan.tiles() {
 			row, rows, mr := j.plan.tile(i)
-			j.product(s, sec.w, t, 1, mr, j.input(sec, i), j.types.pitch(j.g.in), s.y, tileRows, false)
+			j.c.product(&s.list, sec.w, t, 1, mr, j.tile(sec.x, i), j.g.in, s.y, tileRows, false)
 			j.emit(s.y, tileRows, row, rows, sec.first+t*tileRows, sec.w.rows-t*tileRows)
 		}
 	}
@@ -270,56 +258,16 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 // adds says whether products are added to what is in dst.
 func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 
-// rowTiles is how many row tiles go over all token tiles together, so that the
-// weights are read from memory once.
-func (j *linearJob) rowTiles() int {
-	if j.rows() { // a megabyte, which stays in L2
-		return max(4, min(maxRowTiles, (1<<20)/(2*tileRows*j.g.in)&^3))
+// rowTiles is how many row tiles of m go over all token tiles together, so that
+// the weights are read from memory once.
+func (j *linearJob) rowTiles(m *packed) int {
+	if j.c.listed(m.types, j.plan.big) { // a megabyte, which stays in L2
+		return max(4, min(maxList, (1<<20)/m.stride()&^3))
 	}
 	if j.plan.full == 0 {
 		return j.c.rowTiles(j.plan.last)
 	}
 	return j.c.rowTiles(j.plan.big)
-}
-
-// maxRowTiles bounds rowTiles on AMX.
-const maxRowTiles = 16
-
-// input is a token tile of what a section's kernels read.
-func (j *linearJob) input(sec *section, tile int) []byte {
-	if sec.w.sparse && (sec.b >= 0 || !j.rows()) {
-		return j.quad(sec.b, tile)
-	}
-	return j.panel(tile)
-}
-
-// product multiplies row tiles t … t+n-1 of m by one token tile, whose tokens are
-// pitch apart where they are rows.
-func (j *linearJob) product(s *linearScratch, m *packed, t, n, mr int, x []byte, pitch int, y []float32, ldy int, add bool) {
-	if j.rows() {
-		for r := 0; r < n; r += len(s.list) {
-			list := s.list[:min(len(s.list), n-r)]
-			for i := range list {
-				list[i] = m.tile(t + r + i)
-			}
-			j.c.tiles(m.sparse, list, mr, unsafe.Pointer(unsafe.SliceData(x)), pitch, m.steps(), &y[r*tileRows], ldy, add)
-		}
-		return
-	}
-	most := j.c.rowTiles(mr)
-	for r := 0; r < n; {
-		rows := 1
-		if n-r >= most {
-			rows = most
-		}
-		w, from, to := m.tile(t+r), unsafe.Pointer(unsafe.SliceData(x)), &y[r*tileRows]
-		if m.sparse {
-			j.c.sparse(j.types, rows, mr, w, m.stride(), from, m.steps(), to, ldy, add)
-		} else {
-			j.c.dense(j.types, rows, mr, w, m.stride(), from, m.steps(), to, ldy, add)
-		}
-		r += rows
-	}
 }
 
 // emit puts columns of y [rows, ld] into dst.

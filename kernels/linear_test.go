@@ -226,7 +226,6 @@ func TestNewGroupRefuses(t *testing.T) {
 	for name, parts := range map[string][]Part{
 		"odd inputs":    {{W: w(3, 5)}},
 		"inputs differ": {{W: w(3, 4)}, {W: w(3, 6)}},
-		"types differ":  {{W: w(3, 4)}, {W: w(3, 4), Type: BF16}},
 		"bias":          {{W: w(3, 4), Bias: make([]float32, 4)}},
 	} {
 		if _, err := c.NewGroup(parts...); err == nil {

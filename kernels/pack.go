@@ -17,9 +17,13 @@ const tileRows = ref.TileRows
 // packed is a matrix in tiles of 16 rows, see package ref for the layouts.
 type packed struct {
 	rows, in int
-	bits     int    // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
+	bits     int // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
+	quant    int // of quantized ones: inputs that share a scale
+	types    denseTypes
 	sparse   bool   // 2:4
+	spread   bool   // quantized 2:4 weights have positions as AVX2 wants them
 	block    int    // rows that begin on a tile of their own: A's and B's blocks, or all
+	x        int    // of a B: which of the group's forms it reads
 	w        []byte // [tiles, stride]
 }
 
@@ -36,12 +40,12 @@ func (m *packed) tiles() int {
 // stride is the bytes of a tile.
 func (m *packed) stride() int {
 	switch {
+	case m.bits <= 8:
+		scales, codes := ref.IntTile(m.bits, m.in, m.quant, m.sparse)
+		return scales + codes
 	case m.sparse:
 		positions, values := ref.SparseTile(m.bits, m.in)
 		return positions + values
-	case m.bits <= 8:
-		scales, codes := ref.QuantTile(m.bits, m.in)
-		return scales + codes
 	default:
 		return tileRows * m.in * m.bits / 8
 	}
@@ -50,14 +54,14 @@ func (m *packed) stride() int {
 // steps is what a kernel counts as k: inputs, pairs or groups of them.
 func (m *packed) steps() int {
 	switch {
+	case m.bits <= 8:
+		return m.in / m.quant
 	case m.sparse:
 		return m.in / sparse24.Group
 	case m.bits == 32:
 		return m.in
-	case m.bits == 16:
-		return m.in / 2
 	default:
-		return m.in / ref.QuantGroup
+		return m.in / 2
 	}
 }
 
@@ -134,10 +138,10 @@ func (j *packJob) run(_, task int) {
 func (j *packJob) pack(row, n int) error {
 	m := j.to
 	switch {
-	case m.sparse:
-		return j.packCore(row, n)
 	case m.bits <= 8:
 		return j.packCodes(row, n)
+	case m.sparse:
+		return j.packCore(row, n)
 	}
 	rows := make([]float32, n*m.in)
 	if err := j.w.ReadRows(rows, row, n); err != nil {
@@ -166,10 +170,9 @@ func (j *packJob) packCore(row, n int) error {
 	if err := j.core.ReadCore(values, masks, row, n); err != nil {
 		return err
 	}
-	if bad := sparse24.CheckMasks(masks); bad >= 0 {
-		return fmt.Errorf("%s: row %d, group %d: got mask %d, want 0 to %d", j.name, row+bad/groups, bad%groups, masks[bad], sparse24.Masks-1)
+	if err := j.positions(masks, row); err != nil {
+		return err
 	}
-	sparse24.ToPositions(masks, masks)
 	for r := 0; r < n; r += tileRows {
 		tile, rows := m.tileBytes((row+r)/tileRows), min(tileRows, n-r)
 		positions, _ := ref.SparseTile(m.bits, m.in)
@@ -189,28 +192,70 @@ func (c *CPU) packTile(bits int, tile []byte, rows []float32, n, in int) {
 	c.panel(types, tile, rows, in, n, in, tileRows)
 }
 
+// positions makes masks of rows from row on positions.
+func (j *packJob) positions(masks []uint8, row int) error {
+	groups := j.to.in / sparse24.Group
+	if bad := sparse24.CheckMasks(masks); bad >= 0 {
+		return fmt.Errorf("%s: row %d, group %d: got mask %d, want 0 to %d", j.name, row+bad/groups, bad%groups, masks[bad], sparse24.Masks-1)
+	}
+	sparse24.ToPositions(masks, masks)
+	return nil
+}
+
 // packCodes takes the codes of a source that has them, and else rounds.
 func (j *packJob) packCodes(row, n int) error {
 	m := j.to
-	codes, scales := make([]int8, n*m.in), make([]uint16, n*m.in/ref.QuantGroup)
-	if coded, ok := j.w.(Coded); ok && coded.Fits(j.quant) {
-		if err := coded.ReadCodes(codes, scales, row, n); err != nil {
+	kept, group := m.in, m.quant // of a row, and those that share a scale
+	if m.sparse {
+		kept, group = kept/2, group/2
+	}
+	codes, scales, masks := make([]int8, n*kept), make([]uint16, n*kept/group), make([]uint8, n*m.in/sparse24.Group)
+	if err := j.readCodes(codes, scales, masks, row, n, group); err != nil {
+		return err
+	}
+	blocks := kept / group
+	if m.sparse {
+		if err := j.positions(masks, row); err != nil {
 			return err
-		}
-	} else {
-		rows := make([]float32, n*m.in)
-		if err := j.w.ReadRows(rows, row, n); err != nil {
-			return err
-		}
-		for i := range scales {
-			if !quantize(codes[i*ref.QuantGroup:], &scales[i], rows[i*ref.QuantGroup:][:ref.QuantGroup], m.bits) {
-				return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*ref.QuantGroup/m.in)
-			}
 		}
 	}
 	for r := range n {
 		tile, lane := m.at(j.first + row + r)
-		ref.PackQuant(m.tileBytes(tile), m.bits, lane, codes[r*m.in:(r+1)*m.in], scales[r*m.in/ref.QuantGroup:(r+1)*m.in/ref.QuantGroup])
+		to, codes, scales := m.tileBytes(tile), codes[r*kept:][:kept], scales[r*blocks:][:blocks]
+		switch {
+		case !m.sparse:
+			ref.PackInt(to, m.bits, m.quant, lane, codes, scales)
+		default:
+			ref.PackIntSparse(to, m.bits, lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
+		}
+	}
+	return nil
+}
+
+// readCodes fills codes, scales of group codes each, and of a core the masks.
+func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n, group int) error {
+	m := j.to
+	quant := Quant{m.bits, m.quant}
+	if coded, ok := j.core.(CodedSparse); ok && coded.Fits(quant) {
+		return coded.ReadCoded(codes, scales, masks, row, n)
+	}
+	if coded, ok := j.w.(Coded); ok && coded.Fits(quant) {
+		return coded.ReadCodes(codes, scales, row, n)
+	}
+	values := make([]float32, len(codes))
+	var err error
+	if m.sparse {
+		err = j.core.ReadCore(values, masks, row, n)
+	} else {
+		err = j.w.ReadRows(values, row, n)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range scales {
+		if !quantize(codes[i*group:], &scales[i], values[i*group:][:group], m.bits) {
+			return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*group*n/len(codes))
+		}
 	}
 	return nil
 }
@@ -275,6 +320,6 @@ func (m *packed) unpack(dst []float32, row int) {
 			dst[i+1] = math.Float32frombits(pair & 0xffff0000)
 		}
 	default:
-		ref.UnpackQuant(dst, mem, m.bits, lane)
+		ref.UnpackInt(dst, mem, m.bits, m.quant, lane)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"armor/kernels/internal/kerneltest"
+	"armor/kernels/sparse24"
 
 	"github.com/x448/float16"
 )
@@ -21,7 +22,7 @@ type coded struct {
 func (m *coded) Fits(q Quant) bool { return q == m.quant }
 func (m *coded) ReadCodes(codes []int8, scales []uint16, row, n int) error {
 	copy(codes, m.codes[row*m.cols:(row+n)*m.cols])
-	copy(scales, m.scales[row*m.cols/32:(row+n)*m.cols/32])
+	copy(scales, m.scales[row*m.cols/m.quant.Group:(row+n)*m.cols/m.quant.Group])
 	return nil
 }
 
@@ -29,45 +30,193 @@ func newCoded(seed uint64, rows, cols int, q Quant) *coded {
 	rng := kerneltest.Rand(seed)
 	m := &coded{plain: plain{rows: rows, cols: cols}, quant: q}
 	for i := range rows * cols {
-		if i%32 == 0 {
+		if i%q.Group == 0 {
 			m.scales = append(m.scales, float16.Fromfloat32(float32(rng.NormFloat64())).Bits())
 		}
 		m.codes = append(m.codes, int8(rng.IntN(1<<q.Bits)-1<<(q.Bits-1)))
-		m.data = append(m.data, float32(m.codes[i])*float16.Frombits(m.scales[i/32]).Float32())
+		m.data = append(m.data, m.value(i))
 	}
 	return m
 }
 
+func (m *coded) value(i int) float32 {
+	return float32(m.codes[i]) * float16.Frombits(m.scales[i/m.quant.Group]).Float32()
+}
+
+func (m *coded) row(r int) []int8 { return m.codes[r*m.cols:][:m.cols] }
+
+// times multiplies x by the matrix as package ref says: where it is the blocks of
+// a block-diagonal one, row r by those inputs that its block has.
+func (m *coded) times(x []float32, diagonal bool) []float32 {
+	y := make([]float32, m.rows)
+	for r := range y {
+		in := x
+		if diagonal {
+			in = x[r/m.cols*m.cols:][:m.cols]
+		}
+		for at := 0; at < m.cols; at += m.quant.Group {
+			codes, scale := rounded(in[at:][:m.quant.Group])
+			dot := 0
+			for i, c := range m.row(r)[at:][:m.quant.Group] {
+				dot += int(c) * codes[i]
+			}
+			w := float16.Frombits(m.scales[(r*m.cols+at)/m.quant.Group]).Float32()
+			y[r] = float32(math.FMA(float64(float32(dot)*w), float64(scale), float64(y[r])))
+		}
+	}
+	return y
+}
+
+// rounded rounds x to −127 … 127.
+func rounded(x []float32) (codes []int, scale float32) {
+	most := float32(0)
+	for _, v := range x {
+		most = max(most, v, -v)
+	}
+	codes = make([]int, len(x))
+	if most == 0 {
+		return codes, 0
+	}
+	up := 127 / most
+	for i, v := range x {
+		codes[i] = int(math.RoundToEven(float64(v * up)))
+	}
+	return codes, most * float32(1.0/127)
+}
+
+// TestQuantLinear: the bits are those of exact sums within a group of inputs.
 func TestQuantLinear(t *testing.T) {
 	backends(t, func(t *testing.T, c *CPU) {
-		for _, q := range []Quant{{8, 32}, {4, 32}} {
-			for _, rows := range []int{1, 3, 12, 19} {
-				a, b := newCoded(1, 50, 96, q), newCoded(2, 31, 96, q)
+		for _, q := range []Quant{{8, 32}, {4, 32}, {8, 64}, {4, 64}} {
+			for _, rows := range []int{1, 2, 3, 12, 19, 33, 60} {
+				a, b := newCoded(1, 50, 192, q), newCoded(2, 31, 192, q)
 				g, err := c.NewGroup(Part{Name: "a", W: a, Quant: q}, Part{Name: "b", W: b, Quant: q})
 				if err != nil {
 					t.Fatal(err)
 				}
-				x := kerneltest.Normal(kerneltest.Rand(3), rows*96)
+				x := kerneltest.Normal(kerneltest.Rand(3), rows*192)
+				clear(x[:40])
 				dst, _ := c.newBuf(rows, 81)
-				p, _ := c.NewPass()
-				p.Linear(dst, g, upload(t, c, rows, 96, x), Fuse{})
-				if err := p.End(); err != nil {
-					t.Fatal(err)
-				}
-				var worst kerneltest.Worst
+				linear(t, c, dst, g, upload(t, c, rows, 192, x), Fuse{})
 				for r := range rows {
-					for n := range 81 {
-						w := a.data
-						if n >= 50 {
-							w = b.data[(n-50)*96:]
-						} else {
-							w = w[n*96:]
-						}
-						sum, abs := kerneltest.Dot(x[r*96:(r+1)*96], w[:96])
-						worst.See(r*81+n, float64(dst.row(r)[n]), sum, kerneltest.Bound(98, abs))
+					want := append(a.times(x[r*192:][:192], false), b.times(x[r*192:][:192], false)...)
+					if !kerneltest.Equal(t, fmt.Sprintf("%+v, row %d of %d", q, r, rows), dst.row(r), want) {
+						break
 					}
 				}
-				worst.Check(t, fmt.Sprintf("%+v, %d rows", q, rows))
+			}
+		}
+	})
+}
+
+// codedCore is a 2:4 matrix of codes.
+type codedCore struct {
+	coded         // its zeros are codes, too
+	masks []uint8 // [rows, cols/4]
+}
+
+func newCodedCore(seed uint64, rows, cols int, q Quant) *codedCore {
+	m := &codedCore{*newCoded(seed, rows, cols, q), make([]uint8, rows*cols/4)}
+	rng := kerneltest.Rand(seed + 1)
+	for g := range m.masks {
+		m.masks[g] = uint8(rng.IntN(sparse24.Masks))
+		first, second := sparse24.Places(m.masks[g])
+		for i := range 4 {
+			at := 4*g + i
+			if i != first && i != second {
+				m.codes[at] = 0
+			}
+			m.codes[at] = max(m.codes[at], -(1<<(q.Bits-1) - 1))
+			m.data[at] = m.value(at)
+		}
+	}
+	return m
+}
+
+func (m *codedCore) kept(of func(i int)) {
+	for g, mask := range m.masks {
+		first, second := sparse24.Places(mask)
+		of(4*g + first)
+		of(4*g + second)
+	}
+}
+
+func (m *codedCore) ReadCore(values []float32, masks []uint8, row, n int) error {
+	var all []float32
+	m.kept(func(i int) { all = append(all, m.data[i]) })
+	copy(values, all[row*m.cols/2:(row+n)*m.cols/2])
+	copy(masks, m.masks[row*m.cols/4:(row+n)*m.cols/4])
+	return nil
+}
+
+func (m *codedCore) ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error {
+	var all []int8
+	m.kept(func(i int) { all = append(all, m.codes[i]) })
+	copy(codes, all[row*m.cols/2:(row+n)*m.cols/2])
+	copy(scales, m.scales[row*m.cols/64:(row+n)*m.cols/64])
+	copy(masks, m.masks[row*m.cols/4:(row+n)*m.cols/4])
+	return nil
+}
+
+// TestQuantArmor: cores and wrappers of integers, and integers beside floats, give
+// the bits of B, the core and A one after another.
+func TestQuantArmor(t *testing.T) {
+	const in, out = 384, 192
+	backends(t, func(t *testing.T, c *CPU) {
+		for i, cores := range []Quant{{8, 64}, {4, 64}} {
+			for _, wrappers := range []Quant{{}, {8, 32}, {8, 64}} {
+				for _, rows := range []int{1, 2, 13, 33, 12*chunkTiles + 29} {
+					part := Part{Name: "part", Type: DType(i), Quant: cores, Wrappers: wrappers}
+					core := newCodedCore(3, out, in, cores)
+					part.Core = core
+					var a, b *coded
+					if wrappers == (Quant{}) {
+						rng := kerneltest.Rand(4)
+						part.A, part.B = &plain{out, 96, truncated(rng, out*96)}, &plain{in, 32, truncated(rng, in*32)}
+					} else {
+						a, b = newCoded(5, out, 64, wrappers), newCoded(6, in, 192, wrappers)
+						part.A, part.B = a, b
+					}
+					dense := Part{Name: "dense", W: &plain{20, in, truncated(kerneltest.Rand(7), 20*in)}, Type: BF16}
+					g, err := c.NewGroup(part, dense)
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := upload(t, c, rows, in, kerneltest.Normal(kerneltest.Rand(8), rows*in))
+					got, _ := c.newBuf(rows, out+20)
+					linear(t, c, got, g, x, Fuse{})
+					through := func(p Part, x *buf) *buf {
+						g, err := c.forIntegers().NewGroup(p)
+						if err != nil {
+							t.Fatal(err)
+						}
+						y, _ := c.newBuf(rows, g.Out())
+						linear(t, c, y, g, x, Fuse{})
+						return y
+					}
+					each := func(x *buf, out int, f func(x []float32) []float32) *buf {
+						y, _ := c.newBuf(rows, out)
+						for r := range rows {
+							copy(y.row(r), f(x.row(r)))
+						}
+						return y
+					}
+					step := func(x *buf, codes *coded, m Matrix, n int) *buf {
+						if codes != nil {
+							return each(x, n, func(x []float32) []float32 { return codes.times(x, true) })
+						}
+						return through(Part{W: unstack(m, n), Type: part.Type}, x)
+					}
+					want := step(x, b, part.B, in)
+					want = each(want, out, func(x []float32) []float32 { return core.times(x, false) })
+					want = step(want, a, part.A, out)
+					beside := through(dense, x)
+					for r := range rows {
+						if !kerneltest.Equal(t, fmt.Sprintf("%+v, %+v, row %d of %d", cores, wrappers, r, rows), got.row(r), append(want.row(r)[:out:out], beside.row(r)...)) {
+							break
+						}
+					}
+				}
 			}
 		}
 	})
