@@ -163,9 +163,10 @@ func intWeights(tile []byte, bits, inputs, block, lane int, sparse bool) (codes 
 
 // UnpackInt dequantizes one row of a dense tile.
 func UnpackInt(dst []float32, tile []byte, bits, block, lane int) {
-	codes, scales := intWeights(tile, bits, len(dst), block, lane, false)
-	for i, c := range codes {
-		dst[i] = float32(c) * scales[i/block]
+	at, _ := IntTile(bits, len(dst), block, false)
+	for i := range dst {
+		scale := float16.Frombits(binary.LittleEndian.Uint16(tile[(i/block*TileRows+lane)*2:])).Float32()
+		dst[i] = float32(codeAt(tile[at:], bits, lane, i)) * scale
 	}
 }
 

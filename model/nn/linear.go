@@ -18,7 +18,8 @@ const (
 	WeightsBF16 Weights = "bf16"
 	WeightsF32  Weights = "f32"
 	// WeightsInt8 and WeightsInt4 round all matrices to integers in groups of 32,
-	// the embedding and the head, too.
+	// the embedding and the head, too; of 2:4 modules the cores, in groups of 64,
+	// with A and B in 8 bits.
 	WeightsInt8 Weights = "int8"
 	WeightsInt4 Weights = "int4"
 )
@@ -52,10 +53,32 @@ func (a *Armor) part(_ kernels.DType, w Weights) kernels.Part {
 	if w == WeightsF32 {
 		p.Type = kernels.F32
 	}
+	if bits := w.bits(checkpoint.BF16); bits > 0 && m.Core.Cols()%coreGroup == 0 {
+		p.Quant = kernels.Quant{Bits: bits, Group: coreGroup}
+		p.Wrappers = wrapperQuant(m.A, m.B)
+	}
 	return p
 }
 
-const quantGroup = 32
+// wrapperQuant is how wrappers are kept as integers: zero where their blocks are
+// not whole groups.
+func wrapperQuant(wrappers ...kernels.Matrix) kernels.Quant {
+	group := coreGroup
+	for _, m := range wrappers {
+		for m != nil && m.Cols()%group != 0 {
+			if group /= 2; group < quantGroup {
+				return kernels.Quant{}
+			}
+		}
+	}
+	return kernels.Quant{Bits: 8, Group: group}
+}
+
+// Groups of inputs that share a scale where weights are rounded to integers.
+const (
+	quantGroup = 32 // of dense matrices
+	coreGroup  = 64 // of cores and, where blocks allow, wrappers
+)
 
 func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 	p := kernels.Part{Name: d.Module, W: d.Weight, Type: kernels.F32, Bias: d.Bias}

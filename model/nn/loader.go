@@ -102,7 +102,6 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 	for i, lin := range linears {
 		parts[i] = lin.part(l.b.Compute(), l.weights)
 	}
-	unify(parts)
 	l.storage.note(parts)
 	g, err := l.b.NewGroup(parts...)
 	if err != nil {
@@ -110,26 +109,6 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 		return nil
 	}
 	return g
-}
-
-// unify keeps all parts alike: as integers if all are, of 8 bits if one of them
-// needs those; else as floats, and in f32 where one of them needs it.
-func unify(parts []kernels.Part) {
-	one := parts[0]
-	for _, p := range parts[1:] {
-		if p.Type == kernels.F32 {
-			one.Type = kernels.F32
-		}
-		switch {
-		case p.Quant == (kernels.Quant{}) || one.Quant == (kernels.Quant{}):
-			one.Quant = kernels.Quant{}
-		case p.Quant.Bits > one.Quant.Bits:
-			one.Quant = p.Quant
-		}
-	}
-	for i := range parts {
-		parts[i].Type, parts[i].Quant = one.Type, one.Quant
-	}
 }
 
 // Norm reads the weight of an RMSNorm over n.

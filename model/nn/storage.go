@@ -16,7 +16,11 @@ type storage map[string]map[checkpoint.DType]bool
 func (s storage) note(parts []kernels.Part) {
 	for _, p := range parts {
 		if p.Core != nil {
-			s.add(p.Type.String()+" 2:4", checkpoint.BF16)
+			form := p.Type.String() + " 2:4"
+			if p.Quant.Bits > 0 {
+				form = fmt.Sprintf("int%d 2:4 in groups of %d, rounded", p.Quant.Bits, p.Quant.Group)
+			}
+			s.add(form, checkpoint.BF16)
 			continue
 		}
 		t, ok := p.W.(*checkpoint.Tensor)
