@@ -14,6 +14,10 @@ func (t denseTypes) String() string {
 		return "bf16·f32"
 	case bf16bf16, bf16amx:
 		return "bf16·bf16"
+	case int8f32:
+		return "int8·f32"
+	case int4f32:
+		return "int4·f32"
 	case int8int8:
 		return "int8·int8"
 	case int4int8:
@@ -27,9 +31,9 @@ func (t denseTypes) bits() int {
 	switch t {
 	case f32f32:
 		return 32
-	case int8int8:
+	case int8f32, int8int8:
 		return 8
-	case int4int8:
+	case int4f32, int4int8:
 		return 4
 	default:
 		return 16

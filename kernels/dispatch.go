@@ -14,6 +14,8 @@ const (
 	f32f32 denseTypes = iota
 	bf16f32
 	bf16bf16
+	int8f32
+	int4f32
 	int8int8 // activations are integers in blocks, see package ref
 	int4int8
 	bf16amx // bf16bf16 by AMX: activations are rows
@@ -48,11 +50,16 @@ func (t denseTypes) at(k, mr int) int {
 }
 
 // denseTypes is the pair that runs for weights of so many bits: bf16 activations
-// only where the processor multiplies them.
+// only where the processor multiplies them, integer ones where activations may be
+// rounded.
 func (c *CPU) denseTypes(bits int) denseTypes {
 	switch {
 	case bits == 32:
 		return f32f32
+	case bits == 8 && c.compute == F32:
+		return int8f32
+	case bits == 4 && c.compute == F32:
+		return int4f32
 	case bits == 8:
 		return int8int8
 	case bits == 4:
@@ -112,6 +119,13 @@ func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsaf
 			ref.DenseF32F32(unsafe.Slice((*float32)(at), k*tileRows), unsafe.Slice((*float32)(x), k*mr), k, mr, out, ldy, add)
 		case bf16f32:
 			ref.DenseBF16F32(unsafe.Slice((*uint16)(at), 2*k*tileRows), unsafe.Slice((*float32)(x), 2*k*mr), k, mr, out, ldy, add)
+		case int8f32, int4f32:
+			bits := 8
+			if t == int4f32 {
+				bits = 4
+			}
+			scales, codes := ref.QuantTile(bits, k*ref.QuantGroup)
+			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), bits, unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
 		}
 	}
 }

@@ -50,6 +50,14 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 		amd64.DenseBF16F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	case c.isa == AVX2 && t == f32f32:
 		amd64.DenseF32F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == int8f32:
+		amd64.DenseInt8F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa >= AVX512 && t == int4f32:
+		amd64.DenseInt4F32AVX512(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == int8f32:
+		amd64.DenseInt8F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
+	case c.isa == AVX2 && t == int4f32:
+		amd64.DenseInt4F32AVX2(tiles, mr, w, stride, x, k, y, ldy, add)
 	default:
 		denseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}

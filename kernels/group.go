@@ -100,7 +100,7 @@ func (p *Part) cols() int {
 }
 
 // check says whether a part can stand in a group that reads in inputs.
-func (p *Part) check(in int) error {
+func (p *Part) check(c *CPU, in int) error {
 	switch {
 	case p.cols() != in:
 		return fmt.Errorf("%s: got %d inputs, want the %d of its group", p.Name, p.cols(), in)
@@ -111,7 +111,9 @@ func (p *Part) check(in int) error {
 	case p.Core == nil && (p.A != nil || p.B != nil):
 		return fmt.Errorf("%s: got A or B, want none beside dense weights", p.Name)
 	case p.Core == nil:
-		return p.Quant.check(p.Name, in, 32, 64)
+		return p.Quant.check(p.Name, in, c.groups()...)
+	case c.compute == F32 && (p.Quant != Quant{} || p.Wrappers != Quant{}):
+		return fmt.Errorf("%s: got a 2:4 core or wrappers of integers, want floats where activations are f32", p.Name)
 	case in%sparse24.Group != 0:
 		return fmt.Errorf("%s: got %d inputs, want a multiple of %d for a 2:4 core", p.Name, in, sparse24.Group)
 	}
@@ -122,6 +124,14 @@ func (p *Part) check(in int) error {
 		return err
 	}
 	return checkBlocks(p.Name+": B", p.B, in, p.Wrappers)
+}
+
+// groups are those of a W's scales.
+func (c *CPU) groups() []int {
+	if c.compute == F32 {
+		return []int{ref.QuantGroup}
+	}
+	return []int{ref.QuantGroup, ref.SparseBlock}
 }
 
 // check says whether kernels take integers of inputs, in one of the groups.
@@ -185,7 +195,7 @@ func (c *CPU) newGroup(parts []Part) (*group, []source, error) {
 	var shared []Matrix // what g.bs are read from
 	for i := range parts {
 		p := &parts[i]
-		if err := p.check(g.in); err != nil {
+		if err := p.check(c, g.in); err != nil {
 			return nil, nil, err
 		}
 		w := c.packed(0, g.in, 0, p.Core != nil, p.Type, p.Quant)

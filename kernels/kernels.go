@@ -90,8 +90,9 @@ type Part struct {
 	B    Matrix    // B's blocks below each other, [d_in, block]; nil is identity
 	Bias []float32 // [d_out] or nil
 	Type DType     // how W, or Core, A and B are kept, unless a Quant says otherwise
-	// Quant is of W, in groups of 32 or 64, or of Core, of 64; what is Coded and
-	// fits is kept exactly, else rounded. Wrappers is of A and B, as of a W.
+	// Quant is of W, in groups of 32 or, where activations may be rounded, of 64, or
+	// of Core, of 64 and there only; what is Coded and fits is kept exactly, else
+	// rounded. Wrappers is of A and B.
 	Quant, Wrappers Quant
 }
 

@@ -40,8 +40,11 @@ func (m *packed) tiles() int {
 // stride is the bytes of a tile.
 func (m *packed) stride() int {
 	switch {
-	case m.bits <= 8:
+	case m.types.integers():
 		scales, codes := ref.IntTile(m.bits, m.in, m.quant, m.sparse)
+		return scales + codes
+	case m.bits <= 8:
+		scales, codes := ref.QuantTile(m.bits, m.in)
 		return scales + codes
 	case m.sparse:
 		positions, values := ref.SparseTile(m.bits, m.in)
@@ -223,6 +226,8 @@ func (j *packJob) packCodes(row, n int) error {
 		tile, lane := m.at(j.first + row + r)
 		to, codes, scales := m.tileBytes(tile), codes[r*kept:][:kept], scales[r*blocks:][:blocks]
 		switch {
+		case !m.types.integers():
+			ref.PackQuant(to, m.bits, lane, codes, scales)
 		case !m.sparse:
 			ref.PackInt(to, m.bits, m.quant, lane, codes, scales)
 		default:
@@ -320,6 +325,10 @@ func (m *packed) unpack(dst []float32, row int) {
 			dst[i+1] = math.Float32frombits(pair & 0xffff0000)
 		}
 	default:
+		if !m.types.integers() {
+			ref.UnpackQuant(dst, mem, m.bits, lane)
+			return
+		}
 		ref.UnpackInt(dst, mem, m.bits, m.quant, lane)
 	}
 }

@@ -200,8 +200,8 @@ func TestConvertedGGUF(t *testing.T) {
 	}
 }
 
-// TestMixedGGUF: layers that read the same input are kept alike, and what is
-// kept exactly computes as the dequantized weights do.
+// TestMixedGGUF: layers that read the same input are each kept as they are, and
+// what is kept exactly computes as the dequantized weights do.
 func TestMixedGGUF(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -215,19 +215,19 @@ func TestMixedGGUF(t *testing.T) {
 				return ggmlQ80
 			}
 			return ggmlQ40
-		}, "Q4_0 as int4 in groups of 32, exactly; Q4_0, Q8_0 as int8 in groups of 32, exactly", true},
+		}, "Q4_0 as int4 in groups of 32, exactly; Q8_0 as int8 in groups of 32, exactly", true},
 		{"F16 with Q4_0", func(name string) uint32 {
 			if strings.Contains(name, "attn_v") {
 				return ggmlF16
 			}
 			return ggmlQ40
-		}, "F16, Q4_0 as f32; Q4_0 as int4 in groups of 32, exactly", true},
+		}, "F16 as f32; Q4_0 as int4 in groups of 32, exactly", true},
 		{"Q4_1 with Q4_0", func(name string) uint32 {
 			if strings.Contains(name, "attn_v") {
 				return ggmlQ41
 			}
 			return ggmlQ40
-		}, "Q4_0 as int4 in groups of 32, exactly; Q4_0 as int8 in groups of 32, exactly; Q4_1 as int8 in groups of 32, rounded", false},
+		}, "Q4_0 as int4 in groups of 32, exactly; Q4_1 as int8 in groups of 32, rounded", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeGGUF(t, converted(t, "tiny-llama", "llama", c.kind))

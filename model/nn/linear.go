@@ -47,13 +47,13 @@ type Armor struct {
 	Bias   []float32 // [d_out] or nil
 }
 
-func (a *Armor) part(_ kernels.DType, w Weights) kernels.Part {
+func (a *Armor) part(compute kernels.DType, w Weights) kernels.Part {
 	m := a.Module
 	p := kernels.Part{Name: m.Name, Core: m.Core, A: m.A, B: m.B, Type: kernels.BF16, Bias: a.Bias}
 	if w == WeightsF32 {
 		p.Type = kernels.F32
 	}
-	if bits := w.bits(checkpoint.BF16); bits > 0 && m.Core.Cols()%coreGroup == 0 {
+	if bits := w.bits(checkpoint.BF16); bits > 0 && compute != kernels.F32 && m.Core.Cols()%coreGroup == 0 {
 		p.Quant = kernels.Quant{Bits: bits, Group: coreGroup}
 		p.Wrappers = wrapperQuant(m.A, m.B)
 	}
