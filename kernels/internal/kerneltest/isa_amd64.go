@@ -12,6 +12,8 @@ func (i ISA) has() bool {
 		return cpu.Supports(cpuid.AVX2, cpuid.FMA3)
 	case AVX512:
 		return AVX2.has() && cpu.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ)
+	case AVX512VNNI:
+		return AVX512.has() && cpu.Supports(cpuid.AVX512VNNI, cpuid.AVX512VBMI)
 	case AVX512BF16:
 		return AVX512.has() && cpu.Supports(cpuid.AVX512BF16)
 	case AMX:

@@ -1,0 +1,9 @@
+//go:build amd64 && !noasm
+
+package amd64
+
+// QuantizeRowsAVX512 is ref.QuantizeRows: rows of k inputs, ld apart, to records
+// of mr tokens; block is 32 or 64. Needs AVX512F, AVX512VL.
+//
+//go:noescape
+func QuantizeRowsAVX512(dst *byte, src *float32, ld, rows, k, block, mr, flip int)
