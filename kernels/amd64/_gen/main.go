@@ -51,6 +51,7 @@ func main() {
 	emit("sparse", sparseFamilies, (*family).sparseAssembly)
 	emitTiles()
 	emitInts()
+	emitIntTiles()
 }
 
 // emit writes the families of one kind, their stubs and their table.

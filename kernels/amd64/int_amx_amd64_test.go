@@ -1,0 +1,309 @@
+//go:build amd64 && !noasm
+
+package amd64
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"armor/kernels/internal/kerneltest"
+	"armor/kernels/ref"
+	"armor/kernels/sparse24"
+
+	"github.com/klauspost/cpuid/v2"
+	"github.com/x448/float16"
+)
+
+// intTile is a kernel for integers on AMX.
+type intTile struct {
+	name        string
+	bits, block int
+	sparse      bool
+	run         func(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+}
+
+var intTiles = []intTile{
+	{"DenseInt8/block=64", 8, 64, false, DenseInt8AMX},
+	{"DenseInt8/block=32", 8, 32, false, DenseInt8AMX},
+	{"DenseInt4/block=64", 4, 64, false, DenseInt4AMX},
+	{"DenseInt4/block=32", 4, 32, false, DenseInt4AMX},
+	{"SparseInt8", 8, 64, true, SparseInt8AMX},
+	{"SparseInt4", 4, 64, true, SparseInt4AMX},
+}
+
+func needAMXInt8(tb testing.TB) {
+	tb.Helper()
+	kerneltest.Need(tb, kerneltest.AMX)
+	if !cpuid.CPU.Supports(cpuid.AMXINT8) {
+		tb.Skip("this processor lacks AMX_INT8")
+	}
+}
+
+// intTileCase is one product; its weight tiles are pad bytes apart.
+type intTileCase struct {
+	*intTile
+	tiles, tokens, k int
+	ldy, stride      int
+	w                []byte // [tiles, stride], but the last without the pad
+	x                []byte // [k] records
+	y                []float32
+}
+
+func newIntTileCase(kind *intTile, rng *rand.Rand, tiles, tokens, k, pad int) *intTileCase {
+	o := &intTileCase{intTile: kind, tiles: tiles, tokens: tokens, k: k, ldy: 16*tiles + denseGap}
+	scales, codes := 0, 0
+	if k > 0 {
+		scales, codes = ref.IntTile(kind.bits, k*kind.block, kind.block, kind.sparse)
+	}
+	o.stride = scales + codes + pad
+	o.w = make([]byte, max(0, tiles*o.stride-pad))
+	for row := range 16 * tiles {
+		if k > 0 {
+			packIntRow(o.w[row/16*o.stride:], kind, rng, row%16, k)
+		}
+	}
+	for range k {
+		o.x = append(o.x, intRecord(rng, tokens, kind.block)...)
+	}
+	o.y = kerneltest.Normal(rng, (tokens-1)*o.ldy+16*tiles)
+	return o
+}
+
+// packIntRow makes a row of codes, now and then only of the largest, in groups of
+// all masks, and of those that a row of fewer inputs has: none, at 0 and 0.
+func packIntRow(tile []byte, kind *intTile, rng *rand.Rand, lane, k int) {
+	most := 1<<(kind.bits-1) - 1
+	n := k * kind.block
+	if kind.sparse {
+		n /= 2
+	}
+	extreme := rng.IntN(6)
+	codes := make([]int8, n)
+	for i := range codes {
+		switch extreme {
+		case 0:
+			codes[i] = int8(most)
+		case 1:
+			codes[i] = int8(-most)
+		default:
+			codes[i] = int8(rng.IntN(2*most+1) - most)
+		}
+	}
+	scales := make([]uint16, k)
+	for i := range scales {
+		scales[i] = float16.Fromfloat32(float32(math.Abs(rng.NormFloat64()) / 64)).Bits()
+		switch rng.IntN(8) {
+		case 0:
+			scales[i] = uint16(rng.IntN(0x400)) // subnormal
+		case 1:
+			scales[i] = 0
+		case 2:
+			scales[i] = 0x7bff // the largest
+		}
+	}
+	if !kind.sparse {
+		ref.PackInt(tile, kind.bits, kind.block, lane, codes, scales)
+		return
+	}
+	positions := make([]uint8, n/2)
+	for i := range positions {
+		positions[i] = uint8(rng.IntN(sparse24.Masks))
+	}
+	sparse24.ToPositions(positions, positions)
+	for i := range positions {
+		if rng.IntN(9) == 0 {
+			positions[i], codes[2*i], codes[2*i+1] = 0, 0, 0
+		}
+	}
+	ref.PackIntSparse(tile, kind.bits, lane, codes, positions, scales)
+}
+
+// intRecord is a block of activations; some have no codes, or are not finite.
+func intRecord(rng *rand.Rand, tokens, block int) []byte {
+	record := make([]byte, ref.BlockRecord(block, tokens))
+	for i := range tokens {
+		kind, scale, sum := rng.IntN(20), float32(math.Abs(rng.NormFloat64())), int32(0)
+		for j := range block {
+			code := int8(rng.IntN(255) - 127)
+			switch kind {
+			case 0, 1, 2, 3:
+				code = 0
+			case 4:
+				code = 127
+			case 5:
+				code = -127
+			}
+			record[i*block+j] = byte(code)
+			sum += int32(code)
+		}
+		switch kind {
+		case 0:
+			scale = 0
+		case 1:
+			if rng.IntN(4) == 0 {
+				scale = float32(math.NaN())
+			}
+		case 2:
+			if rng.IntN(4) == 0 {
+				scale = float32(math.Inf(1))
+			}
+		case 6:
+			scale = 0x1p-107
+		}
+		binary.LittleEndian.PutUint32(record[tokens*block+4*i:], math.Float32bits(scale))
+		binary.LittleEndian.PutUint32(record[tokens*(block+4)+4*i:], uint32(sum))
+	}
+	return record
+}
+
+// at is the list of the weight tiles.
+func (o *intTileCase) at(w []byte) []unsafe.Pointer {
+	list := make([]unsafe.Pointer, o.tiles)
+	for t := range list {
+		list[t] = unsafe.Pointer(unsafe.SliceData(w[t*o.stride:]))
+	}
+	return list
+}
+
+func (o *intTileCase) multiply(w []byte, x []byte, y []float32, add int) {
+	at := o.at(w)
+	o.run(&at[0], o.tiles, o.tokens, unsafe.Pointer(unsafe.SliceData(x)), o.k, o.block, &y[0], o.ldy, add)
+}
+
+func (o *intTileCase) want(add bool) []float32 {
+	y := slices.Clone(o.y)
+	for t := range o.tiles {
+		if o.k > 0 {
+			ref.Int(o.w[t*o.stride:], o.bits, o.block, o.sparse, o.x, o.k, o.tokens, y[16*t:], o.ldy, add, 0)
+			continue
+		}
+		for i := range o.tokens {
+			for n := range 16 {
+				if !add {
+					y[i*o.ldy+16*t+n] = 0
+				}
+			}
+		}
+	}
+	return y
+}
+
+// sameBits fails the test unless all bits are those wanted; a NaN is any NaN.
+func sameBits(tb testing.TB, what string, got, want []float32) {
+	tb.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) && (got[i] == got[i] || want[i] == want[i]) {
+			tb.Fatalf("%s: element %d of %d: got %v (%#x), want %v (%#x)", what, i, len(got), got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
+		}
+	}
+}
+
+// TestIntAMX: bits of the reference for all numbers of tokens and the first of
+// blocks, and what is beside operands unread.
+func TestIntAMX(t *testing.T) {
+	needAMXInt8(t)
+	const maxBlocks, maxTiles, pad = 9, 5, 72
+	for i := range intTiles {
+		kind := &intTiles[i]
+		t.Run(kind.name, func(t *testing.T) {
+			rng := kerneltest.Rand(11)
+			gw := kerneltest.NewGuard[uint8](t, maxTiles*(2048*maxBlocks+pad))
+			gx := kerneltest.NewGuard[uint8](t, maxBlocks*ref.BlockRecord(64, 32))
+			gy := kerneltest.NewGuard[float32](t, 32*(16*maxTiles+denseGap))
+			n := 0
+			for k := range maxBlocks + 1 {
+				for tokens := 1; tokens <= 32; tokens++ {
+					tiles, place := 1+n*7%maxTiles, kerneltest.Places[n%len(kerneltest.Places)]
+					n++
+					o := newIntTileCase(kind, rng, tiles, tokens, k, pad)
+					for add := range 2 {
+						y := gy.Copy(o.y, place)
+						o.multiply(gw.Copy(o.w, place), gx.Copy(o.x, place), y, add)
+						sameBits(t, fmt.Sprintf("%d tiles, %d tokens, %d blocks, %+v, add %d", tiles, tokens, k, place, add), y, o.want(add == 1))
+						gy.Check(t)
+					}
+				}
+			}
+			for tokens := 1; tokens <= 32; tokens += 15 {
+				o := newIntTileCase(kind, rng, 3, tokens, 150, pad)
+				got := slices.Clone(o.y)
+				o.multiply(o.w, o.x, got, 0)
+				sameBits(t, fmt.Sprintf("%d tokens, 150 blocks", tokens), got, o.want(false))
+			}
+		})
+	}
+}
+
+// TestIntAMXLargest has the sums that are largest in magnitude.
+func TestIntAMXLargest(t *testing.T) {
+	needAMXInt8(t)
+	for i := range intTiles {
+		kind := &intTiles[i]
+		rng := kerneltest.Rand(12)
+		for _, sign := range []int{1, -1} {
+			o := newIntTileCase(kind, rng, 1, 2, 1, 0)
+			n := kind.block
+			if kind.sparse {
+				n /= 2
+			}
+			codes, positions := make([]int8, n), make([]uint8, n/2)
+			for j := range codes {
+				codes[j] = int8(sign * (1<<(kind.bits-1) - 1))
+			}
+			for j := range positions {
+				positions[j] = 1 << 2
+			}
+			for lane := range 16 {
+				if kind.sparse {
+					ref.PackIntSparse(o.w, kind.bits, lane, codes, positions, []uint16{0x3c00})
+				} else {
+					ref.PackInt(o.w, kind.bits, kind.block, lane, codes, []uint16{0x3c00})
+				}
+			}
+			for j := range 2 * kind.block {
+				o.x[j] = 127
+			}
+			for j := range 2 {
+				binary.LittleEndian.PutUint32(o.x[2*kind.block+4*j:], math.Float32bits(1))
+			}
+			want := float32(sign * n * 127 * (1<<(kind.bits-1) - 1))
+			o.multiply(o.w, o.x, o.y, 0)
+			for lane := range 16 {
+				if o.y[lane] != want || o.y[o.ldy+lane] != want {
+					t.Errorf("%s: lane %d: got %v and %v, want %v", kind.name, lane, o.y[lane], o.y[o.ldy+lane], want)
+				}
+			}
+		}
+	}
+}
+
+// TestIntAMXSignals: tiles and sums are kept when signals and the collector
+// interrupt.
+func TestIntAMXSignals(t *testing.T) {
+	needAMXInt8(t)
+	stop := time.Now().Add(300 * time.Millisecond)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			o := newIntTileCase(&intTiles[2+worker], kerneltest.Rand(uint64(worker)), 6, 14+worker, 20, 0)
+			got, want := slices.Clone(o.y), o.want(false)
+			for calls := 0; time.Now().Before(stop); calls++ {
+				o.multiply(o.w, o.x, got, 0)
+				for i := range want {
+					if got[i] != want[i] && want[i] == want[i] {
+						t.Errorf("worker %d: call %d is wrong", worker, calls)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
