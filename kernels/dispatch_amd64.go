@@ -66,19 +66,51 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 // ints runs one kernel of integers, see ref.Int: tiles of 16 rows by mr tokens, of
 // which 2:4 kernels want them as takesU8 says.
 func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
-	intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
+	add := 0
+	if sum {
+		add = 1
+	}
+	switch {
+	case c.isa >= AVX512 && sparse && t == int8int8:
+		amd64.SparseInt8AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa >= AVX512 && sparse:
+		amd64.SparseInt4AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa >= AVX512 && t == int8int8:
+		amd64.DenseInt8AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa >= AVX512:
+		amd64.DenseInt4AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	default:
+		intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
+	}
 }
 
 // intTiles runs a kernel of integers on AMX: 16 rows for each of w by mr tokens.
 func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
-	for i := range w {
-		intsRef(t, sparse, 1, mr, w[i], 0, x, k, block, (*float32)(unsafe.Add(unsafe.Pointer(y), 64*i)), ldy, sum)
+	add := 0
+	if sum {
+		add = 1
+	}
+	switch {
+	case sparse && t == int8int8:
+		amd64.SparseInt8AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
+	case sparse:
+		amd64.SparseInt4AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
+	case t == int8int8:
+		amd64.DenseInt8AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
+	default:
+		amd64.DenseInt4AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
 	}
 }
 
 // quantizeRows makes blocks of integers, see ref.QuantizeRows.
 func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
-	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+	switch {
+	case c.isa >= AVX512 && rows > 0 && k > 0:
+		_, _ = dst[k/block*ref.BlockRecord(block, mr)-1], src[(rows-1)*ld+k-1]
+		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+	default:
+		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+	}
 }
 
 // rows rounds rows of k inputs for the kernels on AMX.

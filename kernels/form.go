@@ -104,5 +104,5 @@ func (c *CPU) listed(t denseTypes, mr int) bool {
 
 // takesU8 says whether 2:4 kernels of integers take activations as u8.
 func (c *CPU) takesU8(mr int) bool {
-	return false && c.isa >= AVX512 && !c.listed(int8int8, mr)
+	return c.isa >= AVX512 && !c.listed(int8int8, mr)
 }

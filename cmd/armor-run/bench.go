@@ -29,6 +29,7 @@ type benchFlags struct {
 	weights     string
 	shape       string
 	dense       []string
+	armor       []string
 	layers      int
 	block       int
 	shareB      bool
@@ -55,8 +56,8 @@ once, of several models in turns, beside what memory streams in the same minute.
 With models (-m, repeatable), --against names the model that they are compared
 with, or bf16, f32, int8 or int4: a dense one of the first model's shape with
 random weights. With --shape all weights are random: dense models in the types
-of --dense and an ARMOR one of that shape, a name or a config.json. Speed does
-not depend on what the weights are.`,
+of --dense and ARMOR ones in those of --armor, of that shape, a name or a
+config.json. Speed does not depend on what the weights are.`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -66,6 +67,7 @@ not depend on what the weights are.`,
 	n.StringVar(&f.weights, "weights", "auto", "keep the models' matrices as `auto|bf16|f32|int8|int4`")
 	n.StringVar(&f.shape, "shape", "", "measure random weights of a `shape`: "+strings.Join(latency.ShapeNames(), ", ")+", or a config.json")
 	n.StringSliceVar(&f.dense, "dense", []string{"bf16", "f32", "int8", "int4"}, "with --shape: the dense models, the first of them in CSV and JSONL")
+	n.StringSliceVar(&f.armor, "armor", []string{"bf16", "int8", "int4"}, "with --shape: the ARMOR models, by the type of their cores (int8 and int4: A and B are int8, the head as the core)")
 	n.IntVar(&f.layers, "layers", 0, "with --shape: take so many layers (default: all)")
 	n.IntVar(&f.block, "block", 128, "with --shape: the largest block of A and B, 0 for a 2:4 core without them")
 	n.BoolVar(&f.shareB, "share-b", false, "with --shape: one B for q, k and v, and one for gate and up")
@@ -156,6 +158,11 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 			return o, err
 		}
 	}
+	for _, a := range f.armor {
+		if err := one("armor", a, denseTypes); err != nil {
+			return o, err
+		}
+	}
 	switch {
 	case f.prompt < 0 || f.prompt > latency.MaxTokens || f.generate < 0 || f.generate > latency.MaxTokens || f.prompt+f.generate == 0:
 		return o, fmt.Errorf("-p and -n: got %d and %d, want 0 to %d, and one of them above 0", f.prompt, f.generate, latency.MaxTokens)
@@ -204,15 +211,18 @@ func (f *benchFlags) shapes() (title string, all []latency.Subject, err error) {
 	for _, d := range f.dense {
 		all = append(all, randomDense(f.shape, config, d, "dense "+d))
 	}
-	name := fmt.Sprintf("ARMOR bf16, block %d", f.block)
-	if f.block == 0 {
-		name = "2:4 bf16"
-	} else if f.shareB {
-		name += ", shared B"
-	}
 	p := &latency.Pruning{Block: f.block, ShareB: f.shareB}
-	return title, append(all, latency.Subject{Name: name, Weights: nn.WeightsAuto,
-		Open: func() (*checkpoint.Checkpoint, error) { return latency.RandomModel(f.shape, config, p) }}), nil
+	for _, a := range f.armor {
+		name := fmt.Sprintf("ARMOR %s, block %d", a, f.block)
+		if f.block == 0 {
+			name = "2:4 " + a
+		} else if f.shareB {
+			name += ", shared B"
+		}
+		all = append(all, latency.Subject{Name: name, Weights: nn.Weights(a),
+			Open: func() (*checkpoint.Checkpoint, error) { return latency.RandomModel(f.shape, config, p) }})
+	}
+	return title, all, nil
 }
 
 func randomDense(shape string, config []byte, kept, name string) latency.Subject {
