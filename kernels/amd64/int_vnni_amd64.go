@@ -9,10 +9,9 @@ import "unsafe"
 // DenseInt8AVX512VNNI runs the kernel of tiles × 16 rows by tokens, which must exist;
 // k counts blocks of 32 or 64 inputs. See ref.Int.
 func DenseInt8AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int) {
-	if block != 32 && block != 64 {
-		panic("amd64: no such block")
-	}
 	switch {
+	case block != 32 && block != 64:
+		panic("amd64: no such block")
 	case tiles == 1 && tokens == 1:
 		DenseInt8AVX512VNNIR1M1(w, wstride, x, k, block, y, ldy, add)
 	case tiles == 4 && tokens == 1:
@@ -63,10 +62,9 @@ func DenseInt8AVX512VNNIR2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k
 // DenseInt4AVX512VNNI runs the kernel of tiles × 16 rows by tokens, which must exist;
 // k counts blocks of 32 or 64 inputs. See ref.Int.
 func DenseInt4AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int) {
-	if block != 32 && block != 64 {
-		panic("amd64: no such block")
-	}
 	switch {
+	case block != 32 && block != 64:
+		panic("amd64: no such block")
 	case tiles == 1 && tokens == 1:
 		DenseInt4AVX512VNNIR1M1(w, wstride, x, k, block, y, ldy, add)
 	case tiles == 4 && tokens == 1:
@@ -117,71 +115,97 @@ func DenseInt4AVX512VNNIR2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k
 // SparseInt8AVX512VNNI runs the kernel of tiles × 16 rows by tokens, which must exist;
 // k counts blocks of 64 inputs. See ref.Int.
 func SparseInt8AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int) {
-	if block != 64 {
+	switch {
+	case block != 64:
 		panic("amd64: no such block")
-	}
-	for t := range tiles {
-		w, y := unsafe.Add(w, t*wstride), (*float32)(unsafe.Add(unsafe.Pointer(y), t*64))
-		switch tokens {
-		case 1:
-			SparseInt8AVX512VNNIR1M1(w, x, k, y, ldy, add)
-		case 4:
-			SparseInt8AVX512VNNIR1M4(w, x, k, y, ldy, add)
-		case 12:
-			SparseInt8AVX512VNNIR1M12(w, x, k, y, ldy, add)
-		default:
-			panic("amd64: no such tile shape")
-		}
+	case tiles == 1 && tokens == 1:
+		SparseInt8AVX512VNNIR1M1(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		SparseInt8AVX512VNNIR4M1(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		SparseInt8AVX512VNNIR1M4(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		SparseInt8AVX512VNNIR4M4(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		SparseInt8AVX512VNNIR1M12(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		SparseInt8AVX512VNNIR1M12(w, wstride, x, k, block, y, ldy, add)
+		SparseInt8AVX512VNNIR1M12(unsafe.Add(w, wstride), wstride, x, k, block, (*float32)(unsafe.Add(unsafe.Pointer(y), 64)), ldy, add)
+	default:
+		panic("amd64: no such tile shape")
 	}
 }
 
 // SparseInt8AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt8AVX512VNNIR1M1(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt8AVX512VNNIR1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+
+// SparseInt8AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+//
+//go:noescape
+func SparseInt8AVX512VNNIR4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
 // SparseInt8AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt8AVX512VNNIR1M4(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt8AVX512VNNIR1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+
+// SparseInt8AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+//
+//go:noescape
+func SparseInt8AVX512VNNIR4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
 // SparseInt8AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt8AVX512VNNIR1M12(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt8AVX512VNNIR1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
 // SparseInt4AVX512VNNI runs the kernel of tiles × 16 rows by tokens, which must exist;
 // k counts blocks of 64 inputs. See ref.Int.
 func SparseInt4AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int) {
-	if block != 64 {
+	switch {
+	case block != 64:
 		panic("amd64: no such block")
-	}
-	for t := range tiles {
-		w, y := unsafe.Add(w, t*wstride), (*float32)(unsafe.Add(unsafe.Pointer(y), t*64))
-		switch tokens {
-		case 1:
-			SparseInt4AVX512VNNIR1M1(w, x, k, y, ldy, add)
-		case 4:
-			SparseInt4AVX512VNNIR1M4(w, x, k, y, ldy, add)
-		case 12:
-			SparseInt4AVX512VNNIR1M12(w, x, k, y, ldy, add)
-		default:
-			panic("amd64: no such tile shape")
-		}
+	case tiles == 1 && tokens == 1:
+		SparseInt4AVX512VNNIR1M1(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 4 && tokens == 1:
+		SparseInt4AVX512VNNIR4M1(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 1 && tokens == 4:
+		SparseInt4AVX512VNNIR1M4(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 4 && tokens == 4:
+		SparseInt4AVX512VNNIR4M4(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 1 && tokens == 12:
+		SparseInt4AVX512VNNIR1M12(w, wstride, x, k, block, y, ldy, add)
+	case tiles == 2 && tokens == 12:
+		SparseInt4AVX512VNNIR1M12(w, wstride, x, k, block, y, ldy, add)
+		SparseInt4AVX512VNNIR1M12(unsafe.Add(w, wstride), wstride, x, k, block, (*float32)(unsafe.Add(unsafe.Pointer(y), 64)), ldy, add)
+	default:
+		panic("amd64: no such tile shape")
 	}
 }
 
 // SparseInt4AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt4AVX512VNNIR1M1(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt4AVX512VNNIR1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+
+// SparseInt4AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+//
+//go:noescape
+func SparseInt4AVX512VNNIR4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
 // SparseInt4AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt4AVX512VNNIR1M4(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt4AVX512VNNIR1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+
+// SparseInt4AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+//
+//go:noescape
+func SparseInt4AVX512VNNIR4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
 // SparseInt4AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
 //
 //go:noescape
-func SparseInt4AVX512VNNIR1M12(w, x unsafe.Pointer, k int, y *float32, ldy, add int)
+func SparseInt4AVX512VNNIR1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)

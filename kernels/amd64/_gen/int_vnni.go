@@ -38,7 +38,11 @@ var intShapes = map[bool][]intKernel{
 		{tiles: 1, tokens: 4, chains: 2}, {tiles: 4, tokens: 4, chains: 1, spill: true},
 		{tiles: 1, tokens: 12, chains: 1}, {tiles: 2, tokens: 12, chains: 1, spill: true},
 	},
-	true: {{tiles: 1, tokens: 1, chains: 2}, {tiles: 1, tokens: 4, chains: 1}, {tiles: 1, tokens: 12, chains: 1}},
+	true: {
+		{tiles: 1, tokens: 1, chains: 2}, {tiles: 4, tokens: 1, chains: 1},
+		{tiles: 1, tokens: 4, chains: 1}, {tiles: 4, tokens: 4, chains: 1, spill: true},
+		{tiles: 1, tokens: 12, chains: 1},
+	},
 }
 
 func emitInts() {
@@ -70,52 +74,37 @@ func emitInts() {
 	write("int_vnni_table_amd64_test.go", table.Bytes())
 }
 
-// chooseInt writes the function that picks a kernel by its shape. A 2:4 kernel
-// gains nothing from tiles side by side: they follow each other, as in memory.
+// chooseInt writes the function that picks a kernel by its shape.
 func chooseInt(b *bytes.Buffer, family string, sparse bool, all []*intKernel) {
-	blocks := "of 32 or 64 inputs"
+	blocks, bad := "of 32 or 64 inputs", "block != 32 && block != 64"
 	if sparse {
-		blocks = "of 64 inputs"
+		blocks, bad = "of 64 inputs", "block != 64"
 	}
 	fmt.Fprintf(b, "\n// %s runs the kernel of tiles × 16 rows by tokens, which must exist;\n// k counts blocks %s. See ref.Int.\n", family, blocks)
-	fmt.Fprintf(b, "func %s(tiles, tokens int, %s) {\n", family, intParams)
-	args := "w, wstride, x, k, block, y, ldy, add"
-	switch {
-	case sparse:
-		args = "w, x, k, y, ldy, add"
-		fmt.Fprintf(b, "\tif block != %d {\n\t\tpanic(\"amd64: no such block\")\n\t}\n", sparseInts)
-		fmt.Fprintf(b, "\tfor t := range tiles {\n\t\tw, y := unsafe.Add(w, t*wstride), (*float32)(unsafe.Add(unsafe.Pointer(y), t*64))\n\t\tswitch tokens {\n")
-		for _, k := range all {
-			fmt.Fprintf(b, "\t\tcase %d:\n\t\t\t%s(%s)\n", k.tokens, k.name, args)
-		}
-		fmt.Fprintf(b, "\t\tdefault:\n\t\t\tpanic(\"amd64: no such tile shape\")\n\t\t}\n\t}\n}\n")
-	default:
-		fmt.Fprintf(b, "\tif block != 32 && block != 64 {\n\t\tpanic(\"amd64: no such block\")\n\t}\n\tswitch {\n")
-		for _, k := range all {
-			fmt.Fprintf(b, "\tcase tiles == %d && tokens == %d:\n\t\t%s(%s)\n", k.tiles, k.tokens, k.name, args)
-		}
-		fmt.Fprintf(b, "\tdefault:\n\t\tpanic(\"amd64: no such tile shape\")\n\t}\n}\n")
+	fmt.Fprintf(b, "func %s(tiles, tokens int, %s) {\n\tswitch {\n\tcase %s:\n\t\tpanic(\"amd64: no such block\")\n", family, intParams, bad)
+	for _, k := range all {
+		fmt.Fprintf(b, "\tcase tiles == %d && tokens == %d:\n\t\t%s(w, wstride, x, k, block, y, ldy, add)\n", k.tiles, k.tokens, k.name)
 	}
+	if sparse { // nothing is gained from tiles side by side: their weights are in use for long
+		fmt.Fprintf(b, "\tcase tiles == 2 && tokens == 12:\n")
+		for t := range 2 {
+			w, y := "w", "y"
+			if t > 0 {
+				w, y = "unsafe.Add(w, wstride)", "(*float32)(unsafe.Add(unsafe.Pointer(y), 64))"
+			}
+			fmt.Fprintf(b, "\t\t%sR1M12(%s, wstride, x, k, block, %s, ldy, add)\n", family, w, y)
+		}
+	}
+	fmt.Fprintf(b, "\tdefault:\n\t\tpanic(\"amd64: no such tile shape\")\n\t}\n}\n")
 	for _, k := range all {
 		fmt.Fprintf(b, "\n// %s computes %d × 16 rows of %d tokens; layouts: package ref. Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n",
-			k.name, k.tiles, k.tokens, intGuard, k.name, k.params())
+			k.name, k.tiles, k.tokens, intGuard, k.name, intParams)
 	}
-}
-
-func (k *intKernel) params() string {
-	if k.sparse {
-		return "w, x unsafe.Pointer, k int, y *float32, ldy, add int"
-	}
-	return intParams
 }
 
 // arg is an argument's place.
 func (k *intKernel) arg(name string) string {
-	names := []string{"w", "wstride", "x", "k", "block", "y", "ldy", "add"}
-	if k.sparse {
-		names = []string{"w", "x", "k", "y", "ldy", "add"}
-	}
-	for i, n := range names {
+	for i, n := range []string{"w", "wstride", "x", "k", "block", "y", "ldy", "add"} {
 		if n == name {
 			return fmt.Sprintf("%s+%d(FP)", name, 8*i)
 		}
@@ -170,11 +159,7 @@ func (k *intKernel) emit() {
 	if k.spill {
 		frame, split = 128+64*k.tiles*k.tokens, "0"
 	}
-	size := 64
-	if k.sparse {
-		size = 48
-	}
-	fmt.Fprintf(k.out, "\n// func %s(%s)\nTEXT ·%s(SB), %s, $%d-%d\n", k.name, k.params(), k.name, split, frame, size)
+	fmt.Fprintf(k.out, "\n// func %s(%s)\nTEXT ·%s(SB), %s, $%d-64\n", k.name, intParams, k.name, split, frame)
 	if frame > 0 { // R15 is a cache line's start, the sums follow its line
 		k.p("LEAQ 63(SP), R15")
 		k.p("ANDQ $-64, R15")
@@ -182,6 +167,10 @@ func (k *intKernel) emit() {
 	k.p("MOVQ %s, BX", k.arg("w"))
 	k.p("MOVQ %s, DI", k.arg("x"))
 	k.p("MOVQ %s, CX", k.arg("k"))
+	k.p("MOVQ %s, DX", k.arg("wstride"))
+	if k.tiles > 2 {
+		k.p("LEAQ (DX)(DX*2), R10")
+	}
 	if k.sparse {
 		k.emitSparse()
 	} else {
@@ -208,6 +197,36 @@ func (k *intKernel) sum(sums, token, tile int) string {
 		return fmt.Sprintf("%d(R15)", 64*(token*k.tiles+tile+1))
 	}
 	return fmt.Sprintf("Z%d", sums+token*k.tiles+tile)
+}
+
+// clear zeroes the sums, by way of a register.
+func (k *intKernel) clear(sums, temporary int) {
+	k.zero(temporary)
+	for i := range k.tokens {
+		for j := range k.tiles {
+			if k.spill {
+				k.p("VMOVUPS Z%d, %s", temporary, k.sum(sums, i, j))
+			} else {
+				k.zero(sums + i*k.tiles + j)
+			}
+		}
+	}
+}
+
+// tile is an address in a tile.
+func (k *intKernel) tile(base string, j int) string {
+	return base + [...]string{"", "(DX*1)", "(DX*2)", "(R10*1)"}[j]
+}
+
+// addTo adds the scaled dot product of a block, times a token's scale, to a sum.
+func (k *intKernel) addTo(sums, token, tile, acc, scale int) {
+	sum := k.sum(sums, token, tile)
+	if k.spill {
+		k.p("VFMADD213PS %s, Z%d, Z%d", sum, scale, acc)
+		k.p("VMOVUPS Z%d, %s", acc, sum)
+		return
+	}
+	k.p("VFMADD231PS Z%d, Z%d, %s", scale, acc, sum)
 }
 
 // store puts the sums into y, or adds them, by one register.

@@ -13,10 +13,6 @@ func (k *intKernel) emitDense() {
 	}
 	r.acc = k.take(k.chains * k.tiles * k.tokens)
 	r.w, r.x, r.offset = k.take(k.tiles), k.take(1), k.take(1)
-	k.p("MOVQ %s, DX", k.arg("wstride"))
-	if k.tiles > 2 {
-		k.p("LEAQ (DX)(DX*2), R10")
-	}
 	k.p("MOVQ %s, R11", k.arg("block"))
 	if k.tokens > 1 {
 		k.p("LEAQ (R11)(R11*2), R12")
@@ -31,17 +27,7 @@ func (k *intKernel) emitDense() {
 		k.constant(r.offset, 0x08080808)
 		k.constant(r.low, 0x0f0f0f0f)
 	}
-	k.zero(r.x)
-	for i := range k.tokens {
-		for j := range k.tiles {
-			if k.spill {
-				k.p("VMOVUPS Z%d, %s", r.x, k.sum(r.sums, i, j))
-			} else {
-				n := r.sums + i*k.tiles + j
-				k.zero(n)
-			}
-		}
-	}
+	k.clear(r.sums, r.x)
 	k.codes()
 	k.scalesAt()
 	k.label("loop")
@@ -121,10 +107,6 @@ func (k *intKernel) offsets(r denseInt) {
 	}
 }
 
-func (k *intKernel) tile(base string, j int) string {
-	return base + [...]string{"", "(DX*1)", "(DX*2)", "(R10*1)"}[j]
-}
-
 // token is the address of a token's codes.
 func (k *intKernel) token(i int) string {
 	base := "(DI)"
@@ -149,7 +131,7 @@ func (k *intKernel) denseStep(r denseInt, step int) {
 		if k.bits == 4 { // (w ^ offset) & low
 			k.p("VPTERNLOGD $0x28, Z%d, Z%d, Z%d", r.low, r.offset, w)
 		}
-		if k.tokens == 1 && (k.bits == 8 || step%2 == 0) {
+		if k.bits == 8 || step%2 == 0 {
 			k.p("PREFETCHT0 %d%s", intAhead+step*8*k.bits, k.tile("(SI)", j))
 		}
 	}
@@ -184,15 +166,4 @@ func (k *intKernel) denseBlock(r denseInt) {
 			k.addTo(r.sums, i, j, acc, r.x)
 		}
 	}
-}
-
-// addTo adds the scaled dot product of a block, times a token's scale, to a sum.
-func (k *intKernel) addTo(sums, token, tile, acc, scale int) {
-	sum := k.sum(sums, token, tile)
-	if k.spill {
-		k.p("VFMADD213PS %s, Z%d, Z%d", sum, scale, acc)
-		k.p("VMOVUPS Z%d, %s", acc, sum)
-		return
-	}
-	k.p("VFMADD231PS Z%d, Z%d, %s", scale, acc, sum)
 }

@@ -3,7 +3,7 @@ package main
 // sparseInt names the registers of a 2:4 kernel.
 type sparseInt struct {
 	sums, acc         int
-	weights           int // sums of the weights times 128, one a chain
+	weights           int // sums of the weights times 128, one a chain and tile
 	shifts            int // of the positions of a step, four or one
 	two, second, half int // bits of a position; what the second group adds; 128
 	high              int // high halves of the bytes, 4 bits
@@ -12,9 +12,11 @@ type sparseInt struct {
 
 func (k *intKernel) emitSparse() {
 	r := sparseInt{}
-	r.sums = k.take(k.tokens)
-	r.acc = k.take(k.chains * k.tokens)
-	r.weights = k.take(k.chains)
+	if !k.spill {
+		r.sums = k.take(k.tiles * k.tokens)
+	}
+	r.acc = k.take(k.chains * k.tiles * k.tokens)
+	r.weights = k.take(k.chains * k.tiles)
 	r.two, r.second, r.half = k.take(1), k.take(1), k.take(1)
 	r.control, r.w, r.x = k.take(1), k.take(1), k.take(1)
 	k.constant(r.two, 0x03030303)
@@ -32,16 +34,19 @@ func (k *intKernel) emitSparse() {
 		}
 		k.p("VPBROADCASTQ shifts<>+%d(SB), Z%d", 8*step, k.take(1))
 	}
-	for i := range k.tokens {
-		k.zero(r.sums + i)
-	}
+	k.clear(r.sums, r.x)
 	k.codes()
 	k.label("loop")
-	for n := range k.chains * (k.tokens + 1) {
+	for n := range k.chains * k.tiles * (k.tokens + 1) {
 		k.zero(r.acc + n)
 	}
 	for step := range 8 {
-		k.sparseStep(r, step)
+		if k.tokens == 1 {
+			k.p("VPBROADCASTQ %d(DI), Z%d", 8*step, r.x)
+		}
+		for j := range k.tiles {
+			k.sparseStep(r, step, j)
+		}
 	}
 	k.sparseBlock(r)
 	k.p("ADDQ $%d, SI", 128+64*k.bits)
@@ -52,40 +57,45 @@ func (k *intKernel) emitSparse() {
 	k.store(r.sums)
 }
 
-// sparseStep is eight inputs: two groups, of which each row keeps four.
-func (k *intKernel) sparseStep(r sparseInt, step int) {
+// sparseStep is eight inputs of a tile: two groups, of which a row keeps four.
+func (k *intKernel) sparseStep(r sparseInt, step, tile int) {
 	chain := step % k.chains
 	positions, shift := 64*(step/4), r.shifts+step%4
 	if r.shifts+4 > 32 { // with one register, the step's byte is where it reads
 		positions, shift = positions+step%4, r.shifts
 	}
-	k.p("VPMULTISHIFTQB %d(SI), Z%d, Z%d", positions, shift, r.control)
+	at := k.tile("(SI)", tile)
+	k.p("VPMULTISHIFTQB %d%s, Z%d, Z%d", positions, at, shift, r.control)
 	// (control & two) | second
 	k.p("VPTERNLOGD $0xea, Z%d, Z%d, Z%d", r.second, r.two, r.control)
-	k.kept(r, step)
-	k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.half, r.weights+chain)
+	k.kept(r, step, at)
+	k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.half, r.weights+chain*k.tiles+tile)
 	for i := range k.tokens {
+		acc := r.acc + (chain*k.tokens+i)*k.tiles + tile
+		if k.tokens == 1 {
+			k.p("VPSHUFB Z%d, Z%d, Z%d", r.control, r.x, r.control)
+			k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.control, acc)
+			continue
+		}
 		k.p("VPBROADCASTQ %d(DI), Z%d", sparseInts*i+8*step, r.x)
 		k.p("VPSHUFB Z%d, Z%d, Z%d", r.control, r.x, r.x)
-		k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.x, r.acc+chain*k.tokens+i)
+		k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.x, acc)
 	}
 	if k.bits == 8 || step%2 == 0 {
-		k.p("PREFETCHT0 %d(SI)", intAhead+8*k.bits*step)
+		k.p("PREFETCHT0 %d%s", intAhead+8*k.bits*step, at)
 	}
 }
 
 // kept loads a step's weights; those of 4 bits are 16 times as large.
-func (k *intKernel) kept(r sparseInt, step int) {
-	at := 128 + 64*step
-	if k.bits == 8 {
-		k.p("VMOVDQU64 %d(SI), Z%d", at, r.w)
+func (k *intKernel) kept(r sparseInt, step int, tile string) {
+	switch {
+	case k.bits == 8:
+		k.p("VMOVDQU64 %d%s, Z%d", 128+64*step, tile, r.w)
 		return
-	}
-	at = 128 + 64*(step/2)
-	if step%2 == 0 {
-		k.p("VPSLLD $4, %d(SI), Z%d", at, r.w)
-	} else {
-		k.p("VMOVDQU64 %d(SI), Z%d", at, r.w)
+	case step%2 == 0:
+		k.p("VPSLLD $4, %d%s, Z%d", 128+32*step, tile, r.w)
+	default:
+		k.p("VMOVDQU64 %d%s, Z%d", 128+32*(step-1), tile, r.w)
 	}
 	if r.high < 0 {
 		k.p("VPANDD.BCST high<>(SB), Z%d, Z%d", r.w, r.w)
@@ -96,26 +106,30 @@ func (k *intKernel) kept(r sparseInt, step int) {
 
 // sparseBlock adds the dot products of a block to the sums.
 func (k *intKernel) sparseBlock(r sparseInt) {
+	all := k.tiles * k.tokens
 	for c := k.chains / 2; c > 0; c /= 2 {
-		for n := range c * k.tokens {
-			k.p("VPADDD Z%d, Z%d, Z%d", r.acc+c*k.tokens+n, r.acc+n, r.acc+n)
+		for n := range c * all {
+			k.p("VPADDD Z%d, Z%d, Z%d", r.acc+c*all+n, r.acc+n, r.acc+n)
 		}
-		for n := range c {
-			k.p("VPADDD Z%d, Z%d, Z%d", r.weights+c+n, r.weights+n, r.weights+n)
+		for n := range c * k.tiles {
+			k.p("VPADDD Z%d, Z%d, Z%d", r.weights+c*k.tiles+n, r.weights+n, r.weights+n)
 		}
 	}
-	k.p("PREFETCHT0 %d(SI)", intAhead+64*k.bits)
-	k.p("PREFETCHT0 %d(SI)", intAhead+64*k.bits+64)
-	k.p("PREFETCHT0 %d(BX)", intAhead/8)
-	k.p("VCVTPH2PS (BX), Z%d", r.w)
-	if k.bits == 4 { // exact
-		k.p("VMULPS.BCST sixteenth<>(SB), Z%d, Z%d", r.w, r.w)
-	}
-	for i := range k.tokens {
-		acc := r.acc + i
-		k.p("VPSUBD Z%d, Z%d, Z%d", r.weights, acc, acc)
-		k.p("VCVTDQ2PS Z%d, Z%d", acc, acc)
-		k.p("VMULPS Z%d, Z%d, Z%d", r.w, acc, acc)
-		k.p("VFMADD231PS.BCST %d(DI), Z%d, Z%d", sparseInts*k.tokens+4*i, acc, r.sums+i)
+	for j := range k.tiles {
+		k.p("PREFETCHT0 %d%s", intAhead+64*k.bits, k.tile("(SI)", j))
+		k.p("PREFETCHT0 %d%s", intAhead+64*k.bits+64, k.tile("(SI)", j))
+		k.p("PREFETCHT0 %d%s", intAhead/8, k.tile("(BX)", j))
+		k.p("VCVTPH2PS %s, Z%d", k.tile("(BX)", j), r.w)
+		if k.bits == 4 { // exact
+			k.p("VMULPS.BCST sixteenth<>(SB), Z%d, Z%d", r.w, r.w)
+		}
+		for i := range k.tokens {
+			acc := r.acc + i*k.tiles + j
+			k.p("VPSUBD Z%d, Z%d, Z%d", r.weights+j, acc, acc)
+			k.p("VCVTDQ2PS Z%d, Z%d", acc, acc)
+			k.p("VMULPS Z%d, Z%d, Z%d", r.w, acc, acc)
+			k.p("VBROADCASTSS %d(DI), Z%d", sparseInts*k.tokens+4*i, r.x)
+			k.addTo(r.sums, i, j, acc, r.x)
+		}
 	}
 }
