@@ -50,6 +50,7 @@ func main() {
 	emit("dense", families, (*family).assembly)
 	emit("sparse", sparseFamilies, (*family).sparseAssembly)
 	emitTiles()
+	emitIntAVX2()
 }
 
 // emit writes the families of one kind, their stubs and their table.
