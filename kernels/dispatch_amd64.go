@@ -79,6 +79,14 @@ func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, s
 		amd64.DenseInt8AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
 	case c.isa >= AVX512:
 		amd64.DenseInt4AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa == AVX2 && sparse && t == int8int8:
+		amd64.SparseInt8AVX2(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa == AVX2 && sparse:
+		amd64.SparseInt4AVX2(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa == AVX2 && t == int8int8:
+		amd64.DenseInt8AVX2(tiles, mr, w, stride, x, k, block, y, ldy, add)
+	case c.isa == AVX2:
+		amd64.DenseInt4AVX2(tiles, mr, w, stride, x, k, block, y, ldy, add)
 	default:
 		intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
 	}
@@ -104,10 +112,14 @@ func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x 
 
 // quantizeRows makes blocks of integers, see ref.QuantizeRows.
 func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
+	if rows > 0 && k > 0 {
+		_, _ = dst[k/block*ref.BlockRecord(block, mr)-1], src[(rows-1)*ld+k-1]
+	}
 	switch {
 	case c.isa >= AVX512 && rows > 0 && k > 0:
-		_, _ = dst[k/block*ref.BlockRecord(block, mr)-1], src[(rows-1)*ld+k-1]
 		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+	case c.isa == AVX2 && rows > 0 && k > 0:
+		amd64.QuantizeRowsAVX2(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
 	default:
 		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
 	}

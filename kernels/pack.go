@@ -230,6 +230,8 @@ func (j *packJob) packCodes(row, n int) error {
 			ref.PackQuant(to, m.bits, lane, codes, scales)
 		case !m.sparse:
 			ref.PackInt(to, m.bits, m.quant, lane, codes, scales)
+		case m.spread:
+			ref.PackIntSparseSpread(to, m.bits, lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
 		default:
 			ref.PackIntSparse(to, m.bits, lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
 		}

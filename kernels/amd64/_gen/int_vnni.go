@@ -28,7 +28,7 @@ const (
 	intParams  = "w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
 	intGuard   = "AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI"
 	intISA     = "avx512vnni"
-	intAhead   = 2048 // weights are read so many bytes ahead
+	vnniAhead   = 2048 // weights are read so many bytes ahead
 	sparseInts = 64   // the block of a 2:4 matrix
 )
 

@@ -52,6 +52,7 @@ func main() {
 	emitTiles()
 	emitInts()
 	emitIntTiles()
+	emitIntAVX2()
 }
 
 // emit writes the families of one kind, their stubs and their table.

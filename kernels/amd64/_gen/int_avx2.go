@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Kernels of integers on AVX2. A register is 8 rows, a dword 4 inputs of a row;
+// half is which 8 of a tile's 16 rows. An int8 product is VPMADDUBSW of |w| with
+// x·sign(w), or of |x| with w·sign(x), and widened at once: of two no sum is above
+// 2·127². An int4 product is summed in 16 bits, which hold 32 inputs or more.
+//
+// Of one token both halves' f32 sums are in registers, of more in the frame.
+
+// avx2Int is a kernel that is being written.
+type avx2Int struct {
+	bits                 int
+	sparse               bool
+	tiles, tokens, block int
+	out                  *bytes.Buffer
+}
+
+const (
+	avx2IntParams  = "tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
+	avx2IntTokens  = 6
+	avx2IntGuard   = "AVX2, FMA, F16C"
+	avx2IntFrame   = 1280 // from R15, a cache line's start, and 64 to align it
+	avx2Sums       = 0    // f32 [half][tokens][8]
+	avx2Dwords     = 384  // int32, the same, of the first 32 inputs of a block
+	avx2Inputs     = 384  // activations in another form
+	avx2SparseMeta = 128  // bytes of positions of a block
+)
+
+// Registers of the sparse kernels, after six accumulators, and their constants.
+const (
+	avx2W, avx2T, avx2Control             = "Y6", "Y7", "Y8"
+	avx2Three, avx2Even, avx2Odd, avx2One = "Y10", "Y11", "Y12", "Y13"
+	avx2Low, avx2Signed                   = "Y14", "Y15"
+)
+
+func avx2IntFamily(bits int, sparse bool) (kernels []*avx2Int) {
+	blocks := []int{32, 64}
+	if sparse {
+		blocks = []int{64}
+	}
+	for _, tokens := range []int{1, avx2IntTokens} {
+		for _, block := range blocks {
+			kernels = append(kernels, &avx2Int{bits: bits, sparse: sparse, tiles: 1, tokens: tokens, block: block})
+		}
+	}
+	return kernels
+}
+
+func (k *avx2Int) family() string {
+	if k.sparse {
+		return fmt.Sprintf("SparseInt%dAVX2", k.bits)
+	}
+	return fmt.Sprintf("DenseInt%dAVX2", k.bits)
+}
+
+func (k *avx2Int) name() string {
+	return fmt.Sprintf("%sB%dR%dM%d", k.family(), k.block, k.tiles, k.tokens)
+}
+
+func emitIntAVX2() {
+	var stubs, table bytes.Buffer
+	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
+	fmt.Fprint(&table, header, "package amd64\n\nvar intAVX2Kernels = []intAVX2Kernel{\n")
+	for _, sparse := range []bool{false, true} {
+		for _, bits := range []int{8, 4} {
+			kernels := avx2IntFamily(bits, sparse)
+			var out bytes.Buffer
+			fmt.Fprint(&out, header, "#include \"textflag.h\"\n")
+			avx2IntConstants(&out)
+			for _, k := range kernels {
+				k.out = &out
+				k.emit()
+				fmt.Fprintf(&table, "\t{%q, %d, %v, %d, %d, %d, %s},\n", k.name(), k.bits, k.sparse, k.block, k.tiles, k.tokens, k.family())
+			}
+			avx2IntStubs(&stubs, kernels)
+			kind := "dense"
+			if sparse {
+				kind = "sparse"
+			}
+			write(fmt.Sprintf("%s_int%d_avx2_amd64.s", kind, bits), out.Bytes())
+		}
+	}
+	fmt.Fprint(&table, "}\n")
+	write("int_avx2_amd64.go", stubs.Bytes())
+	write("int_avx2_table_amd64_test.go", table.Bytes())
+}
+
+func avx2IntStubs(b *bytes.Buffer, kernels []*avx2Int) {
+	name, what := kernels[0].family(), "weights"
+	if kernels[0].sparse {
+		what = "2:4 weights, positions spread,"
+	}
+	fmt.Fprintf(b, "\n// %s multiplies tiles of 16 rows of %d bit %s by tokens: a shape\n// that exists; k counts blocks, x is not flipped. See ref.Int. Needs %s.\n",
+		name, kernels[0].bits, what, avx2IntGuard)
+	fmt.Fprintf(b, "func %s(%s) {\n\tswitch {\n", name, avx2IntParams)
+	for _, k := range kernels {
+		fmt.Fprintf(b, "\tcase tiles == %d && tokens == %d && block == %d:\n\t\t%s(w, wstride, x, k, y, ldy, add)\n", k.tiles, k.tokens, k.block, k.name())
+	}
+	fmt.Fprintf(b, "\tdefault:\n\t\tpanic(\"amd64: no such tile shape\")\n\t}\n}\n")
+	for _, k := range kernels {
+		fmt.Fprintf(b, "\n// %s computes %d × 16 rows of %d tokens, blocks of %d. Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n",
+			k.name(), k.tiles, k.tokens, k.block, avx2IntGuard, k.name(), params)
+	}
+}
+
+func avx2IntConstants(b *bytes.Buffer) {
+	for _, c := range []struct {
+		name string
+		word uint32
+	}{
+		{"three", 0x03030303}, // a position
+		{"even", 0x04040000},  // where the groups of 8 inputs begin
+		{"odd", 0x0c0c0808},   // and of the next 8
+		{"one", 0x00010001},
+		{"low", 0x0f0f0f0f},
+		{"eight", 0x08080808},
+		{"eights", 0x88888888},
+		{"flip", 0x80808080},
+		{"second", 0xff00ff00},
+		{"unit", 0x3b800000}, // 2⁻⁸
+	} {
+		data(b, c.name, bytesOf(c.word, 8))
+	}
+	var signed []uint32 // two's complement of 4 bits
+	for i := range uint32(8) {
+		var word uint32
+		for j := range uint32(4) {
+			n := i%4*4 + j
+			word |= ((n ^ 8) - 8) & 0xff << (8 * j)
+		}
+		signed = append(signed, word)
+	}
+	data(b, "signed", signed)
+}
+
+func (k *avx2Int) p(format string, args ...any) { fmt.Fprintf(k.out, "\t"+format+"\n", args...) }
+
+func (k *avx2Int) emit() {
+	frame := 0
+	if k.tokens > 1 {
+		frame = avx2IntFrame
+	}
+	flags := "0"
+	if frame == 0 {
+		flags = "NOSPLIT"
+	}
+	fmt.Fprintf(k.out, "\n// func %s(%s)\nTEXT ·%s(SB), %s, $%d-56\n", k.name(), params, k.name(), flags, frame)
+	k.p("MOVQ w+0(FP), BX")
+	k.p("MOVQ x+16(FP), DI")
+	k.p("MOVQ k+24(FP), CX")
+	if frame > 0 {
+		k.p("LEAQ 63(SP), R15")
+		k.p("ANDQ $-64, R15")
+		k.p("VPXOR Y0, Y0, Y0")
+		for i := range 2 * k.tokens {
+			k.p("VMOVDQU Y0, %d(R15)", avx2Sums+32*i)
+		}
+	} else {
+		k.p("VPXOR Y8, Y8, Y8")
+		k.p("VPXOR Y9, Y9, Y9")
+	}
+	if k.sparse {
+		k.loadConstants()
+	}
+	k.p("LEAQ 1(CX), SI") // scales first, padded to a cache line
+	k.p("ANDQ $-2, SI")
+	k.p("SHLQ $5, SI")
+	k.p("ADDQ BX, SI")
+	k.p("TESTQ CX, CX")
+	k.p("JZ done")
+	fmt.Fprint(k.out, "\nloop:\n")
+	switch {
+	case k.sparse:
+		k.sparseBlock()
+	case k.tokens == 1:
+		k.denseToken()
+	default:
+		k.denseTokens()
+	}
+	k.p("ADDQ $32, BX")
+	k.p("ADDQ $%d, SI", k.blockBytes())
+	k.p("ADDQ $%d, DI", k.tokens*(k.block+8))
+	k.p("DECQ CX")
+	k.p("JNZ loop")
+	fmt.Fprint(k.out, "\ndone:\n")
+	k.store()
+	k.p("VZEROUPPER")
+	k.p("RET")
+}
+
+func (k *avx2Int) blockBytes() int {
+	codes := 16 * k.block * k.bits / 8
+	if k.sparse {
+		return codes/2 + avx2SparseMeta
+	}
+	return codes
+}
+
+// Where a token's scale of activations and the sum of their codes are.
+func (k *avx2Int) scaleX(token int) string { return fmt.Sprintf("%d(DI)", k.tokens*k.block+4*token) }
+func (k *avx2Int) sumX(token int) string   { return fmt.Sprintf("%d(DI)", k.tokens*(k.block+4)+4*token) }
+
+// sum is where a token's f32 sums of a half are in the frame.
+func (k *avx2Int) sum(token, half int) string {
+	return fmt.Sprintf("%d(R15)", avx2Sums+32*(half*k.tokens+token))
+}
+
+// product adds the exact sum of a block, dwords in acc, to the f32 sum: scale is
+// the rows', and t has the token's.
+func (k *avx2Int) product(acc, scale, t string, token, half int) {
+	k.p("VCVTDQ2PS %s, %s", acc, acc)
+	k.p("VMULPS %s, %s, %s", scale, acc, acc)
+	if k.tokens == 1 {
+		k.p("VFMADD231PS %s, %s, Y%d", t, acc, 8+half)
+		return
+	}
+	k.p("VFMADD213PS %s, %s, %s", k.sum(token, half), t, acc)
+	k.p("VMOVUPS %s, %s", acc, k.sum(token, half))
+}
+
+func (k *avx2Int) store() {
+	k.p("MOVQ y+32(FP), R8")
+	k.p("MOVQ ldy+40(FP), R9")
+	k.p("SHLQ $2, R9")
+	k.p("MOVQ add+48(FP), R10")
+	if k.tokens == 1 {
+		k.p("TESTQ R10, R10")
+		k.p("JZ store")
+		k.p("VADDPS (R8), Y8, Y8")
+		k.p("VADDPS 32(R8), Y9, Y9")
+		fmt.Fprint(k.out, "\nstore:\n")
+		k.p("VMOVUPS Y8, (R8)")
+		k.p("VMOVUPS Y9, 32(R8)")
+		return
+	}
+	k.p("MOVQ R15, R11")
+	k.p("MOVQ $%d, CX", k.tokens)
+	k.p("TESTQ R10, R10")
+	k.p("JZ store")
+	for _, label := range []string{"add", "store"} {
+		fmt.Fprintf(k.out, "\n%s:\n", label)
+		for half := range 2 {
+			k.p("VMOVUPS %d(R11), Y%d", avx2Sums+32*half*k.tokens, half)
+			if label == "add" {
+				k.p("VADDPS %d(R8), Y%d, Y%d", 32*half, half, half)
+			}
+			k.p("VMOVUPS Y%d, %d(R8)", half, 32*half)
+		}
+		k.p("ADDQ R9, R8")
+		k.p("ADDQ $32, R11")
+		k.p("DECQ CX")
+		k.p("JNZ %s", label)
+		if label == "add" {
+			k.p("VZEROUPPER")
+			k.p("RET")
+		}
+	}
+}
+
+// first is the operation that puts the first of products into acc.
+func (k *avx2Int) accumulate(op string, first bool, t, acc string) {
+	if first {
+		k.p("VMOVDQA %s, %s", t, acc)
+		return
+	}
+	k.p("%s %s, %s, %s", op, t, acc, acc)
+}
+
+func (k *avx2Int) loadConstants() {
+	names := strings.Fields("three even odd one low signed")
+	for i, reg := range []string{avx2Three, avx2Even, avx2Odd, avx2One, avx2Low, avx2Signed} {
+		k.p("VMOVDQU %s<>(SB), %s", names[i], reg)
+	}
+}
