@@ -161,11 +161,6 @@ func (k *avx2Int) emit() {
 	k.p("TESTQ CX, CX")
 	k.p("JZ done")
 	fmt.Fprint(k.out, "\nloop:\n")
-	for tile := range k.tiles {
-		for line := 0; line < k.blockBytes(); line += 64 {
-			k.p("PREFETCHT0 %s", avx2At("SI", tile, avx2Ahead+line))
-		}
-	}
 	switch {
 	case k.sparse && k.tokens == 1:
 		k.sparseToken()
@@ -242,6 +237,14 @@ func (k *avx2Int) store() {
 			k.p("VZEROUPPER")
 			k.p("RET")
 		}
+	}
+}
+
+// fetch reads ahead a share of a block's lines: all at once would wait for others.
+func (k *avx2Int) fetch(tile, step, steps int) {
+	lines := k.blockBytes() / 64
+	for line := step * lines / steps; line < (step+1)*lines/steps; line++ {
+		k.p("PREFETCHT0 %s", avx2At("SI", tile, avx2Ahead+64*line))
 	}
 }
 

@@ -12,6 +12,7 @@ func (k *avx2Int) denseToken() {
 	}
 	for tile := range k.tiles {
 		for step := range k.block / 4 {
+			k.fetch(tile, step, k.block/4)
 			k.p("VPBROADCASTD %d(DI), Y4", 4*step)
 			if k.bits == 8 {
 				k.p("VPABSB Y4, Y5")
@@ -65,10 +66,12 @@ func (k *avx2Int) denseTokens() {
 	if k.bits == 8 {
 		k.widenInputs()
 		for step := range k.block / 4 {
+			k.fetch(0, step, k.block/4)
 			k.wideStep(step)
 		}
 	} else {
 		for step := range k.block / 4 {
+			k.fetch(0, step, k.block/4)
 			k.nibbleStep(step)
 			if step == 7 && k.block == 64 {
 				for i := range 2 * k.tokens {

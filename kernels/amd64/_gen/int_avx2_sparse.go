@@ -126,7 +126,8 @@ func (k *avx2Int) sparseTokens() {
 	const w, t, control, sum = "Y6", "Y7", "Y8", "Y9"
 	k.flipInputs()
 	for half := range 2 {
-		for _, step := range sparseOrder {
+		for i, step := range sparseOrder {
+			k.fetch(0, 8*half+i, 16)
 			k.control(0, step, half, control)
 			if k.bits == 8 {
 				k.p("VPABSB %s, %s", k.kept(0, step, half), w)
@@ -163,7 +164,8 @@ func (k *avx2Int) sparseToken() {
 	k.flipInputs()
 	k.p("VBROADCASTSS %s, %s", k.scaleX(0), scale)
 	for tile := range k.tiles {
-		for _, step := range sparseOrder {
+		for i, step := range sparseOrder {
+			k.fetch(tile, i, 8)
 			k.inputs(step, 0, x)
 			for half := range 2 {
 				acc, sum, control := fmt.Sprintf("Y%d", half), fmt.Sprintf("Y%d", 2+half), fmt.Sprintf("Y%d", 6+half)
