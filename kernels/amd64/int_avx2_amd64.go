@@ -14,6 +14,10 @@ func DenseInt8AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Po
 		DenseInt8AVX2B32R1M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 1 && block == 64:
 		DenseInt8AVX2B64R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 32:
+		DenseInt8AVX2B32R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 64:
+		DenseInt8AVX2B64R4M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 32:
 		DenseInt8AVX2B32R1M6(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 64:
@@ -33,6 +37,16 @@ func DenseInt8AVX2B32R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int
 //go:noescape
 func DenseInt8AVX2B64R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseInt8AVX2B32R4M1 computes 4 × 16 rows of 1 tokens, blocks of 32. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt8AVX2B32R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt8AVX2B64R4M1 computes 4 × 16 rows of 1 tokens, blocks of 64. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt8AVX2B64R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
 // DenseInt8AVX2B32R1M6 computes 1 × 16 rows of 6 tokens, blocks of 32. Needs AVX2, FMA, F16C.
 //
 //go:noescape
@@ -51,6 +65,10 @@ func DenseInt4AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Po
 		DenseInt4AVX2B32R1M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 1 && block == 64:
 		DenseInt4AVX2B64R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 32:
+		DenseInt4AVX2B32R4M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 64:
+		DenseInt4AVX2B64R4M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 32:
 		DenseInt4AVX2B32R1M6(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 64:
@@ -70,6 +88,16 @@ func DenseInt4AVX2B32R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int
 //go:noescape
 func DenseInt4AVX2B64R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// DenseInt4AVX2B32R4M1 computes 4 × 16 rows of 1 tokens, blocks of 32. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt4AVX2B32R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// DenseInt4AVX2B64R4M1 computes 4 × 16 rows of 1 tokens, blocks of 64. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func DenseInt4AVX2B64R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
 // DenseInt4AVX2B32R1M6 computes 1 × 16 rows of 6 tokens, blocks of 32. Needs AVX2, FMA, F16C.
 //
 //go:noescape
@@ -86,6 +114,8 @@ func SparseInt8AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.P
 	switch {
 	case tiles == 1 && tokens == 1 && block == 64:
 		SparseInt8AVX2B64R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 64:
+		SparseInt8AVX2B64R4M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 64:
 		SparseInt8AVX2B64R1M6(w, wstride, x, k, y, ldy, add)
 	default:
@@ -98,6 +128,11 @@ func SparseInt8AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.P
 //go:noescape
 func SparseInt8AVX2B64R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
+// SparseInt8AVX2B64R4M1 computes 4 × 16 rows of 1 tokens, blocks of 64. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func SparseInt8AVX2B64R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
 // SparseInt8AVX2B64R1M6 computes 1 × 16 rows of 6 tokens, blocks of 64. Needs AVX2, FMA, F16C.
 //
 //go:noescape
@@ -109,6 +144,8 @@ func SparseInt4AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.P
 	switch {
 	case tiles == 1 && tokens == 1 && block == 64:
 		SparseInt4AVX2B64R1M1(w, wstride, x, k, y, ldy, add)
+	case tiles == 4 && tokens == 1 && block == 64:
+		SparseInt4AVX2B64R4M1(w, wstride, x, k, y, ldy, add)
 	case tiles == 1 && tokens == 6 && block == 64:
 		SparseInt4AVX2B64R1M6(w, wstride, x, k, y, ldy, add)
 	default:
@@ -120,6 +157,11 @@ func SparseInt4AVX2(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.P
 //
 //go:noescape
 func SparseInt4AVX2B64R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
+
+// SparseInt4AVX2B64R4M1 computes 4 × 16 rows of 1 tokens, blocks of 64. Needs AVX2, FMA, F16C.
+//
+//go:noescape
+func SparseInt4AVX2B64R4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 
 // SparseInt4AVX2B64R1M6 computes 1 × 16 rows of 6 tokens, blocks of 64. Needs AVX2, FMA, F16C.
 //

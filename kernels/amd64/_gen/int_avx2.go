@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 )
 
 // Kernels of integers on AVX2. A register is 8 rows, a dword 4 inputs of a row;
@@ -11,7 +10,8 @@ import (
 // x·sign(w), or of |x| with w·sign(x), and widened at once: of two no sum is above
 // 2·127². An int4 product is summed in 16 bits, which hold 32 inputs or more.
 //
-// Of one token both halves' f32 sums are in registers, of more in the frame.
+// The f32 sums are in the frame. Weights are fetched ahead: what AVX2 computes of a
+// tile leaves the hardware too few reads on their way.
 
 // avx2Int is a kernel that is being written.
 type avx2Int struct {
@@ -23,20 +23,13 @@ type avx2Int struct {
 
 const (
 	avx2IntParams  = "tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
-	avx2IntTokens  = 6
 	avx2IntGuard   = "AVX2, FMA, F16C"
 	avx2IntFrame   = 1280 // from R15, a cache line's start, and 64 to align it
-	avx2Sums       = 0    // f32 [half][tokens][8]
+	avx2Sums       = 0    // f32 [tiles or tokens][half][8]
 	avx2Dwords     = 384  // int32, the same, of the first 32 inputs of a block
 	avx2Inputs     = 384  // activations in another form
 	avx2SparseMeta = 128  // bytes of positions of a block
-)
-
-// Registers of the sparse kernels, after six accumulators, and their constants.
-const (
-	avx2W, avx2T, avx2Control             = "Y6", "Y7", "Y8"
-	avx2Three, avx2Even, avx2Odd, avx2One = "Y10", "Y11", "Y12", "Y13"
-	avx2Low, avx2Signed                   = "Y14", "Y15"
+	avx2Ahead      = 4096 // bytes
 )
 
 func avx2IntFamily(bits int, sparse bool) (kernels []*avx2Int) {
@@ -44,9 +37,9 @@ func avx2IntFamily(bits int, sparse bool) (kernels []*avx2Int) {
 	if sparse {
 		blocks = []int{64}
 	}
-	for _, tokens := range []int{1, avx2IntTokens} {
+	for _, s := range shapes256 {
 		for _, block := range blocks {
-			kernels = append(kernels, &avx2Int{bits: bits, sparse: sparse, tiles: 1, tokens: tokens, block: block})
+			kernels = append(kernels, &avx2Int{bits: bits, sparse: sparse, tiles: s.tiles, tokens: s.tokens, block: block})
 		}
 	}
 	return kernels
@@ -114,9 +107,11 @@ func avx2IntConstants(b *bytes.Buffer) {
 		name string
 		word uint32
 	}{
-		{"three", 0x03030303}, // a position
-		{"even", 0x04040000},  // where the groups of 8 inputs begin
-		{"odd", 0x0c0c0808},   // and of the next 8
+		{"even", 0x33333333}, // positions of steps 0 and 2
+		{"odd", 0xcccccccc},
+		{"groups", 0x04040000}, // where the groups of 8 inputs begin
+		{"groupsEven", 0x44440000},
+		{"groupsOdd", 0x10100000},
 		{"one", 0x00010001},
 		{"low", 0x0f0f0f0f},
 		{"eight", 0x08080808},
@@ -142,28 +137,19 @@ func avx2IntConstants(b *bytes.Buffer) {
 func (k *avx2Int) p(format string, args ...any) { fmt.Fprintf(k.out, "\t"+format+"\n", args...) }
 
 func (k *avx2Int) emit() {
-	frame := 0
-	if k.tokens > 1 {
-		frame = avx2IntFrame
-	}
-	flags := "0"
-	if frame == 0 {
-		flags = "NOSPLIT"
-	}
-	fmt.Fprintf(k.out, "\n// func %s(%s)\nTEXT ·%s(SB), %s, $%d-56\n", k.name(), params, k.name(), flags, frame)
+	fmt.Fprintf(k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-56\n", k.name(), params, k.name(), avx2IntFrame)
 	k.p("MOVQ w+0(FP), BX")
+	k.p("MOVQ wstride+8(FP), DX")
 	k.p("MOVQ x+16(FP), DI")
 	k.p("MOVQ k+24(FP), CX")
-	if frame > 0 {
-		k.p("LEAQ 63(SP), R15")
-		k.p("ANDQ $-64, R15")
-		k.p("VPXOR Y0, Y0, Y0")
-		for i := range 2 * k.tokens {
-			k.p("VMOVDQU Y0, %d(R15)", avx2Sums+32*i)
-		}
-	} else {
-		k.p("VPXOR Y8, Y8, Y8")
-		k.p("VPXOR Y9, Y9, Y9")
+	if k.tiles > 2 {
+		k.p("LEAQ (DX)(DX*2), R10")
+	}
+	k.p("LEAQ 63(SP), R15")
+	k.p("ANDQ $-64, R15")
+	k.p("VPXOR Y0, Y0, Y0")
+	for i := range 2 * k.tokens * k.tiles {
+		k.p("VMOVDQU Y0, %d(R15)", avx2Sums+32*i)
 	}
 	if k.sparse {
 		k.loadConstants()
@@ -176,8 +162,10 @@ func (k *avx2Int) emit() {
 	k.p("JZ done")
 	fmt.Fprint(k.out, "\nloop:\n")
 	switch {
+	case k.sparse && k.tokens == 1:
+		k.sparseToken()
 	case k.sparse:
-		k.sparseBlock()
+		k.sparseTokens()
 	case k.tokens == 1:
 		k.denseToken()
 	default:
@@ -206,54 +194,43 @@ func (k *avx2Int) blockBytes() int {
 func (k *avx2Int) scaleX(token int) string { return fmt.Sprintf("%d(DI)", k.tokens*k.block+4*token) }
 func (k *avx2Int) sumX(token int) string   { return fmt.Sprintf("%d(DI)", k.tokens*(k.block+4)+4*token) }
 
-// sum is where a token's f32 sums of a half are in the frame.
-func (k *avx2Int) sum(token, half int) string {
-	return fmt.Sprintf("%d(R15)", avx2Sums+32*(half*k.tokens+token))
+// avx2At is an address of a tile's.
+func avx2At(base string, tile, disp int) string {
+	return fmt.Sprintf("%d(%s)%s", disp, base, [...]string{"", "(DX*1)", "(DX*2)", "(R10*1)"}[tile])
 }
 
-// product adds the exact sum of a block, dwords in acc, to the f32 sum: scale is
-// the rows', and t has the token's.
-func (k *avx2Int) product(acc, scale, t string, token, half int) {
+// product adds the exact sum of a block, dwords in acc, to an f32 sum: scale is
+// the rows', and t has the token's. Of i tiles or tokens one is 1.
+func (k *avx2Int) product(acc, scale, t string, i, half int) {
+	sum := fmt.Sprintf("%d(R15)", avx2Sums+64*i+32*half)
 	k.p("VCVTDQ2PS %s, %s", acc, acc)
 	k.p("VMULPS %s, %s, %s", scale, acc, acc)
-	if k.tokens == 1 {
-		k.p("VFMADD231PS %s, %s, Y%d", t, acc, 8+half)
-		return
-	}
-	k.p("VFMADD213PS %s, %s, %s", k.sum(token, half), t, acc)
-	k.p("VMOVUPS %s, %s", acc, k.sum(token, half))
+	k.p("VFMADD213PS %s, %s, %s", sum, t, acc)
+	k.p("VMOVUPS %s, %s", acc, sum)
 }
 
 func (k *avx2Int) store() {
 	k.p("MOVQ y+32(FP), R8")
-	k.p("MOVQ ldy+40(FP), R9")
-	k.p("SHLQ $2, R9")
-	k.p("MOVQ add+48(FP), R10")
-	if k.tokens == 1 {
-		k.p("TESTQ R10, R10")
-		k.p("JZ store")
-		k.p("VADDPS (R8), Y8, Y8")
-		k.p("VADDPS 32(R8), Y9, Y9")
-		fmt.Fprint(k.out, "\nstore:\n")
-		k.p("VMOVUPS Y8, (R8)")
-		k.p("VMOVUPS Y9, 32(R8)")
-		return
+	k.p("MOVQ $64, R9") // from a tile's sums to the next one's
+	if k.tokens > 1 {
+		k.p("MOVQ ldy+40(FP), R9")
+		k.p("SHLQ $2, R9")
 	}
 	k.p("MOVQ R15, R11")
-	k.p("MOVQ $%d, CX", k.tokens)
-	k.p("TESTQ R10, R10")
-	k.p("JZ store")
+	k.p("MOVQ $%d, CX", k.tokens*k.tiles)
+	k.p("CMPQ add+48(FP), $0")
+	k.p("JEQ store")
 	for _, label := range []string{"add", "store"} {
 		fmt.Fprintf(k.out, "\n%s:\n", label)
 		for half := range 2 {
-			k.p("VMOVUPS %d(R11), Y%d", avx2Sums+32*half*k.tokens, half)
+			k.p("VMOVUPS %d(R11), Y%d", avx2Sums+32*half, half)
 			if label == "add" {
 				k.p("VADDPS %d(R8), Y%d, Y%d", 32*half, half, half)
 			}
 			k.p("VMOVUPS Y%d, %d(R8)", half, 32*half)
 		}
 		k.p("ADDQ R9, R8")
-		k.p("ADDQ $32, R11")
+		k.p("ADDQ $64, R11")
 		k.p("DECQ CX")
 		k.p("JNZ %s", label)
 		if label == "add" {
@@ -263,18 +240,19 @@ func (k *avx2Int) store() {
 	}
 }
 
-// first is the operation that puts the first of products into acc.
+// fetch reads ahead a share of a block's lines: all at once would wait for others.
+func (k *avx2Int) fetch(tile, step, steps int) {
+	lines := k.blockBytes() / 64
+	for line := step * lines / steps; line < (step+1)*lines/steps; line++ {
+		k.p("PREFETCHT0 %s", avx2At("SI", tile, avx2Ahead+64*line))
+	}
+}
+
+// accumulate adds t to acc, or puts the first of products there.
 func (k *avx2Int) accumulate(op string, first bool, t, acc string) {
 	if first {
 		k.p("VMOVDQA %s, %s", t, acc)
 		return
 	}
 	k.p("%s %s, %s, %s", op, t, acc, acc)
-}
-
-func (k *avx2Int) loadConstants() {
-	names := strings.Fields("three even odd one low signed")
-	for i, reg := range []string{avx2Three, avx2Even, avx2Odd, avx2One, avx2Low, avx2Signed} {
-		k.p("VMOVDQU %s<>(SB), %s", names[i], reg)
-	}
 }

@@ -2,60 +2,63 @@ package main
 
 import "fmt"
 
-// denseToken is a block of one token, both halves at a time: sums in Y0, Y1, int4
-// of the first 32 inputs in Y2, Y3.
+// denseToken is a block of one token, tile by tile: both halves at a time, sums in
+// Y0, Y1, int4 of the first 32 inputs in Y2, Y3.
 func (k *avx2Int) denseToken() {
 	k.p("VPBROADCASTD %s, Y7", k.scaleX(0))
-	for step := range k.block / 4 { // 4 inputs
-		first := step == 0 || k.bits == 4 && step == 8
-		k.p("VPBROADCASTD %d(DI), Y4", 4*step)
-		if k.bits == 8 {
-			k.p("VPABSB Y4, Y5")
+	if k.bits == 4 {
+		k.p("VPBROADCASTD %s, Y8", k.sumX(0))
+		k.p("VPSLLD $3, Y8, Y8")
+	}
+	for tile := range k.tiles {
+		for step := range k.block / 4 {
+			k.fetch(tile, step, k.block/4)
+			k.p("VPBROADCASTD %d(DI), Y4", 4*step)
+			if k.bits == 8 {
+				k.p("VPABSB Y4, Y5")
+			}
+			for half := range 2 {
+				k.denseStep(tile, step, half)
+			}
 		}
 		for half := range 2 {
-			acc := half
-			if k.bits == 4 && step >= 8 {
-				acc += 2
+			acc := fmt.Sprintf("Y%d", half)
+			if k.bits == 4 {
+				k.p("VPMADDWD one<>(SB), %s, %s", acc, acc)
+				if k.block == 64 {
+					second := fmt.Sprintf("Y%d", 2+half)
+					k.p("VPMADDWD one<>(SB), %s, %s", second, second)
+					k.p("VPADDD %s, %s, %s", second, acc, acc)
+				}
+				k.p("VPSUBD Y8, %s, %s", acc, acc)
 			}
-			if k.bits == 8 {
-				k.p("VMOVDQU %d(SI), Y6", 64*step+32*half)
-				k.p("VPSIGNB Y4, Y6, Y6")
-				k.p("VPMADDUBSW Y6, Y5, Y6")
-				k.p("VPMADDWD one<>(SB), Y6, Y6")
-				k.accumulate("VPADDD", first, "Y6", fmt.Sprintf("Y%d", acc))
-				continue
-			}
-			raw := fmt.Sprintf("Y%d", 10+half)
-			if step%2 == 0 {
-				k.p("VMOVDQU %d(SI), %s", 64*(step/2)+32*half, raw)
-				k.p("VPXOR eights<>(SB), %s, %s", raw, raw)
-				k.p("VPAND low<>(SB), %s, Y6", raw)
-			} else {
-				k.p("VPSRLW $4, %s, Y6", raw)
-				k.p("VPAND low<>(SB), Y6, Y6")
-			}
-			k.p("VPMADDUBSW Y4, Y6, Y6")
-			k.accumulate("VPADDW", first, "Y6", fmt.Sprintf("Y%d", acc))
+			k.p("VCVTPH2PS %s, Y5", avx2At("BX", tile, 16*half))
+			k.product(acc, "Y5", "Y7", tile, half)
 		}
 	}
-	if k.bits == 4 {
-		k.p("VPBROADCASTD %s, Y4", k.sumX(0))
-		k.p("VPSLLD $3, Y4, Y4")
+}
+
+// denseStep multiplies 4 inputs in Y4, without their signs in Y5.
+func (k *avx2Int) denseStep(tile, step, half int) {
+	if k.bits == 8 {
+		k.p("VMOVDQU %s, Y6", avx2At("SI", tile, 64*step+32*half))
+		k.p("VPSIGNB Y4, Y6, Y6")
+		k.p("VPMADDUBSW Y6, Y5, Y6")
+		k.p("VPMADDWD one<>(SB), Y6, Y6")
+		k.accumulate("VPADDD", step == 0, "Y6", fmt.Sprintf("Y%d", half))
+		return
 	}
-	for half := range 2 {
-		acc := fmt.Sprintf("Y%d", half)
-		if k.bits == 4 {
-			k.p("VPMADDWD one<>(SB), %s, %s", acc, acc)
-			if k.block == 64 {
-				second := fmt.Sprintf("Y%d", 2+half)
-				k.p("VPMADDWD one<>(SB), %s, %s", second, second)
-				k.p("VPADDD %s, %s, %s", second, acc, acc)
-			}
-			k.p("VPSUBD Y4, %s, %s", acc, acc)
-		}
-		k.p("VCVTPH2PS %d(BX), Y5", 16*half)
-		k.product(acc, "Y5", "Y7", 0, half)
+	raw := fmt.Sprintf("Y%d", 10+half)
+	if step%2 == 0 {
+		k.p("VMOVDQU %s, %s", avx2At("SI", tile, 64*(step/2)+32*half), raw)
+		k.p("VPXOR eights<>(SB), %s, %s", raw, raw)
+		k.p("VPAND low<>(SB), %s, Y6", raw)
+	} else {
+		k.p("VPSRLW $4, %s, Y6", raw)
+		k.p("VPAND low<>(SB), Y6, Y6")
 	}
+	k.p("VPMADDUBSW Y4, Y6, Y6")
+	k.accumulate("VPADDW", step%8 == 0, "Y6", fmt.Sprintf("Y%d", step/8*2+half))
 }
 
 // denseTokens is a block of more: token i has its sums of the halves in Y2i, Y2i+1.
@@ -63,10 +66,12 @@ func (k *avx2Int) denseTokens() {
 	if k.bits == 8 {
 		k.widenInputs()
 		for step := range k.block / 4 {
+			k.fetch(0, step, k.block/4)
 			k.wideStep(step)
 		}
 	} else {
 		for step := range k.block / 4 {
+			k.fetch(0, step, k.block/4)
 			k.nibbleStep(step)
 			if step == 7 && k.block == 64 {
 				for i := range 2 * k.tokens {

@@ -2,167 +2,191 @@ package main
 
 import "fmt"
 
-// sparseBlock is a block, one half after the other. A step is 8 inputs, of which a
-// row keeps four: a shuffle brings them into its dword.
-func (k *avx2Int) sparseBlock() {
-	if k.bits == 4 && k.tokens > 1 {
-		for i := range k.tokens * k.block / 32 {
-			k.p("VMOVDQU %d(DI), Y0", 32*i)
-			k.p("VPXOR flip<>(SB), Y0, Y0")
-			k.p("VMOVDQU Y0, %d(R15)", avx2Inputs+32*i)
-		}
+// A step of the sparse kernels is 8 inputs, of which a row keeps four: a shuffle
+// brings them into its dword. It heeds bits 0–3 and 7 of a byte, so that one byte
+// holds the controls of two steps: its position and group of steps 0 and 2, or 1
+// and 3, four bits apart.
+
+// sparseOrder is the steps' order: those from one control after the other.
+var sparseOrder = [...]int{0, 2, 1, 3, 4, 6, 5, 7}
+
+// Constants of the sparse kernels.
+var sparseConstants = [...]string{"even", "groupsEven", "odd", "groupsOdd", "low", "signed"}
+
+const (
+	avx2Even, avx2GroupsEven = "Y10", "Y11"
+	avx2Odd, avx2GroupsOdd   = "Y12", "Y13"
+	avx2Low, avx2Signed      = "Y14", "Y15"
+)
+
+func (k *avx2Int) loadConstants() {
+	for i, name := range sparseConstants {
+		k.p("VMOVDQU %s<>(SB), Y%d", name, 10+i)
 	}
-	if k.tokens == 1 {
-		k.sparseToken()
+}
+
+// flipInputs puts activations of int4 into the frame with 128 added: then one
+// VPMADDUBSW does, and 16 bits hold all of a block's sums: 255·7·2·8.
+func (k *avx2Int) flipInputs() {
+	if k.bits == 8 {
 		return
 	}
-	for half := range 2 {
-		for step := range 8 {
-			k.control(step, half, avx2Control)
-			k.kept(step, half)
-			for token := range k.tokens {
-				k.picked(step, token, half)
-			}
-		}
-		k.correction()
-		k.p("VCVTPH2PS %d(BX), %s", 16*half, avx2Control)
-		for token := range k.tokens {
-			acc := fmt.Sprintf("Y%d", token)
-			k.corrected(acc, avx2Sum)
-			k.p("VBROADCASTSS %s, %s", k.scaleX(token), avx2T)
-			k.product(acc, avx2Control, avx2T, token, half)
-		}
+	k.p("VMOVDQU flip<>(SB), Y1")
+	for i := range k.tokens * k.block / 32 {
+		k.p("VPXOR %d(DI), Y1, Y0", 32*i)
+		k.p("VMOVDQU Y0, %d(R15)", avx2Inputs+32*i)
 	}
 }
 
-// avx2Sum has the sums of the weights: of int4 as activations are flipped, so that
-// one VPMADDUBSW does and all of a block's sums fit: 255·7·2·8.
-const avx2Sum = "Y9"
-
-// control makes the control of a step's shuffle.
-func (k *avx2Int) control(step, half int, to string) {
-	k.p("VMOVDQU %d(SI), %s", step/4*64+32*half, to)
-	if s := step % 4; s > 0 {
-		k.p("VPSRLW $%d, %s, %s", 2*s, to, to)
+// inputs broadcasts a token's 8 inputs of a step.
+func (k *avx2Int) inputs(step, token int, to string) {
+	if k.bits == 4 {
+		k.p("VPBROADCASTQ %d(R15), %s", avx2Inputs+token*k.block+8*step, to)
+		return
 	}
-	k.p("VPAND %s, %s, %s", avx2Three, to, to)
-	k.p("VPOR %s, %s, %s", [...]string{avx2Even, avx2Odd}[step%2], to, to)
+	k.p("VPBROADCASTQ %d(DI), %s", token*k.block+8*step, to)
 }
 
-// codes is where a step's kept codes are.
-func (k *avx2Int) codes(step, half int) string {
-	return fmt.Sprintf("%d(SI)", avx2SparseMeta+64*(step*k.bits/8)+32*half)
+// control makes the control of a step's shuffle from that of the step before.
+func (k *avx2Int) control(tile, step, half int, to string) {
+	positions := avx2At("SI", tile, step/4*64+32*half)
+	switch step % 4 {
+	case 0:
+		k.p("VPAND %s, %s, %s", positions, avx2Even, to)
+		k.p("VPOR %s, %s, %s", avx2GroupsEven, to, to)
+	case 1:
+		k.p("VPAND %s, %s, %s", positions, avx2Odd, to)
+		k.p("VPOR %s, %s, %s", avx2GroupsOdd, to, to)
+		k.p("VPSRLW $2, %s, %s", to, to)
+	case 2:
+		k.p("VPSRLW $4, %s, %s", to, to)
+	case 3: // the groups would come from the next byte
+		k.p("VPSRLW $4, %s, %s", to, to)
+		k.p("VPOR groups<>(SB), %s, %s", to, to)
+	}
 }
 
-// nibbles puts a step's int4 codes into w.
-func (k *avx2Int) nibbles(step, half int, w string) {
-	k.p("VMOVDQU %s, %s", k.codes(step, half), w)
+// kept is where a step's codes are.
+func (k *avx2Int) kept(tile, step, half int) string {
+	return avx2At("SI", tile, avx2SparseMeta+64*(step*k.bits/8)+32*half)
+}
+
+// nibbles puts a step's int4 codes into w and adds them to sum.
+func (k *avx2Int) nibbles(tile, step, half int, w, sum string) {
+	k.p("VMOVDQU %s, %s", k.kept(tile, step, half), w)
 	if step%2 == 1 {
 		k.p("VPSRLW $4, %s, %s", w, w)
 	}
 	k.p("VPAND %s, %s, %s", avx2Low, w, w)
 	k.p("VPSHUFB %s, %s, %s", w, avx2Signed, w)
+	k.accumulate("VPADDB", step == 0, w, sum)
 }
 
-// kept puts a step's weights into avx2W: int8 without their signs.
-func (k *avx2Int) kept(step, half int) {
-	if k.bits == 8 {
-		k.p("VPABSB %s, %s", k.codes(step, half), avx2W)
-		return
-	}
-	k.nibbles(step, half, avx2W)
-	k.accumulate("VPADDB", step == 0, avx2W, avx2Sum)
-}
-
-// picked multiplies a token's picked inputs.
-func (k *avx2Int) picked(step, token, half int) {
-	base, at := "DI", token*k.block+step/2*16
+// correction makes 128 times the sums of int4 weights, with t.
+func (k *avx2Int) correction(sum, t string) {
 	if k.bits == 4 {
-		base, at = "R15", at+avx2Inputs
-	}
-	acc, t := fmt.Sprintf("Y%d", token), avx2T
-	k.p("VBROADCASTI128 %d(%s), %s", at, base, t)
-	k.p("VPSHUFB %s, %s, %s", avx2Control, t, t)
-	if k.bits == 8 {
-		k.p("VPSIGNB %s, %s, %s", k.codes(step, half), t, t)
-		k.p("VPMADDUBSW %s, %s, %s", t, avx2W, t)
-		k.widened(step == 0, t, acc)
-		return
-	}
-	if step == 0 {
-		k.p("VPMADDUBSW %s, %s, %s", avx2W, t, acc)
-		return
-	}
-	k.p("VPMADDUBSW %s, %s, %s", avx2W, t, t)
-	k.p("VPADDW %s, %s, %s", t, acc, acc)
-}
-
-// widened adds two 16-bit products each to acc.
-func (k *avx2Int) widened(first bool, t, acc string) {
-	if first {
-		k.p("VPMADDWD %s, %s, %s", avx2One, t, acc)
-		return
-	}
-	k.p("VPMADDWD %s, %s, %s", avx2One, t, t)
-	k.p("VPADDD %s, %s, %s", t, acc, acc)
-}
-
-// correction makes 128 times the sums of the weights of avx2Sum.
-func (k *avx2Int) correction() {
-	if k.bits == 4 {
-		k.p("VMOVDQU flip<>(SB), %s", avx2T)
-		k.p("VPMADDUBSW %s, %s, %s", avx2Sum, avx2T, avx2Sum)
+		k.p("VMOVDQU flip<>(SB), %s", t)
+		k.p("VPMADDUBSW %s, %s, %s", sum, t, sum)
 	}
 }
 
-// corrected makes int4's 16-bit sums dwords. The subtraction may wrap around: what
-// it leaves is at most 127·7·2·8.
+// corrected makes dwords of int4's 16-bit sums. The subtraction may wrap around:
+// what it leaves is at most 127·7·2·8.
 func (k *avx2Int) corrected(acc, correction string) {
 	if k.bits == 4 {
 		k.p("VPSUBW %s, %s, %s", correction, acc, acc)
-		k.p("VPMADDWD %s, %s, %s", avx2One, acc, acc)
+		k.p("VPMADDWD one<>(SB), %s, %s", acc, acc)
 	}
 }
 
-// sparseToken is a block of one token: sums in Y0, Y1, of int4's weights in Y2, Y3.
+// add multiplies unsigned bytes by signed ones, in t too, and adds them to acc.
+func (k *avx2Int) add(first bool, unsigned, signed, t, acc string) {
+	if k.bits == 4 {
+		if first {
+			t = acc
+		}
+		k.p("VPMADDUBSW %s, %s, %s", signed, unsigned, t)
+		if !first {
+			k.p("VPADDW %s, %s, %s", t, acc, acc)
+		}
+		return
+	}
+	k.p("VPMADDUBSW %s, %s, %s", signed, unsigned, t)
+	if first {
+		k.p("VPMADDWD one<>(SB), %s, %s", t, acc)
+		return
+	}
+	k.p("VPMADDWD one<>(SB), %s, %s", t, t)
+	k.p("VPADDD %s, %s, %s", t, acc, acc)
+}
+
+// sparseTokens is a block of several tokens, one half after the other: token i has
+// its sums in Yi.
+func (k *avx2Int) sparseTokens() {
+	const w, t, control, sum = "Y6", "Y7", "Y8", "Y9"
+	k.flipInputs()
+	for half := range 2 {
+		for i, step := range sparseOrder {
+			k.fetch(0, 8*half+i, 16)
+			k.control(0, step, half, control)
+			if k.bits == 8 {
+				k.p("VPABSB %s, %s", k.kept(0, step, half), w)
+			} else {
+				k.nibbles(0, step, half, w, sum)
+			}
+			for token := range k.tokens {
+				acc := fmt.Sprintf("Y%d", token)
+				k.inputs(step, token, t)
+				k.p("VPSHUFB %s, %s, %s", control, t, t)
+				if k.bits == 8 {
+					k.p("VPSIGNB %s, %s, %s", k.kept(0, step, half), t, t)
+					k.add(step == 0, w, t, t, acc)
+				} else {
+					k.add(step == 0, t, w, t, acc)
+				}
+			}
+		}
+		k.correction(sum, t)
+		k.p("VCVTPH2PS %d(BX), %s", 16*half, control)
+		for token := range k.tokens {
+			acc := fmt.Sprintf("Y%d", token)
+			k.corrected(acc, sum)
+			k.p("VBROADCASTSS %s, %s", k.scaleX(token), t)
+			k.product(acc, control, t, token, half)
+		}
+	}
+}
+
+// sparseToken is a block of one token, tile by tile: both halves at a time, sums in
+// Y0, Y1, of int4's weights in Y2, Y3.
 func (k *avx2Int) sparseToken() {
-	const x, control, w = "Y4", "Y5", "Y6"
-	for step := range 8 {
-		if step%2 == 0 {
-			k.p("VBROADCASTI128 %d(DI), %s", step/2*16, x)
-			if k.bits == 4 {
-				k.p("VPXOR flip<>(SB), %s, %s", x, x)
+	const x, w, t, scale = "Y4", "Y5", "Y8", "Y9"
+	k.flipInputs()
+	k.p("VBROADCASTSS %s, %s", k.scaleX(0), scale)
+	for tile := range k.tiles {
+		for i, step := range sparseOrder {
+			k.fetch(tile, i, 8)
+			k.inputs(step, 0, x)
+			for half := range 2 {
+				acc, sum, control := fmt.Sprintf("Y%d", half), fmt.Sprintf("Y%d", 2+half), fmt.Sprintf("Y%d", 6+half)
+				k.control(tile, step, half, control)
+				k.p("VPSHUFB %s, %s, %s", control, x, t)
+				if k.bits == 8 {
+					k.p("VMOVDQU %s, %s", k.kept(tile, step, half), w)
+					k.p("VPSIGNB %s, %s, %s", t, w, w)
+					k.p("VPABSB %s, %s", t, t)
+				} else {
+					k.nibbles(tile, step, half, w, sum)
+				}
+				k.add(step == 0, t, w, t, acc)
 			}
 		}
 		for half := range 2 {
-			acc := fmt.Sprintf("Y%d", half)
-			k.control(step, half, control)
-			k.p("VPSHUFB %s, %s, %s", control, x, control)
-			if k.bits == 8 {
-				k.p("VMOVDQU %s, %s", k.codes(step, half), w)
-				k.p("VPSIGNB %s, %s, %s", control, w, w)
-				k.p("VPABSB %s, %s", control, control)
-				k.p("VPMADDUBSW %s, %s, %s", w, control, w)
-				k.widened(step == 0, w, acc)
-				continue
-			}
-			k.nibbles(step, half, w)
-			k.accumulate("VPADDB", step == 0, w, fmt.Sprintf("Y%d", 2+half))
-			k.p("VPMADDUBSW %s, %s, %s", w, control, control)
-			k.accumulate("VPADDW", step == 0, control, acc)
+			acc, sum := fmt.Sprintf("Y%d", half), fmt.Sprintf("Y%d", 2+half)
+			k.correction(sum, t)
+			k.corrected(acc, sum)
+			k.p("VCVTPH2PS %s, %s", avx2At("BX", tile, 16*half), w)
+			k.product(acc, w, scale, tile, half)
 		}
-	}
-	k.p("VBROADCASTSS %s, Y7", k.scaleX(0))
-	if k.bits == 4 {
-		k.p("VMOVDQU flip<>(SB), Y5")
-	}
-	for half := range 2 {
-		acc, sum := fmt.Sprintf("Y%d", half), fmt.Sprintf("Y%d", 2+half)
-		if k.bits == 4 {
-			k.p("VPMADDUBSW %s, Y5, %s", sum, sum)
-		}
-		k.corrected(acc, sum)
-		k.p("VCVTPH2PS %d(BX), Y6", 16*half)
-		k.product(acc, "Y6", "Y7", 0, half)
 	}
 }

@@ -1,0 +1,100 @@
+//go:build amd64 && !noasm
+
+package amd64
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"armor/kernels/internal/kerneltest"
+	"armor/kernels/ref"
+)
+
+// streamedTiles is a kernel over many tiles of 2048 inputs.
+type streamedTiles struct {
+	name   string
+	tokens int
+	rows   int // of a call
+	bytes  int // of 16 rows
+	call   func(w, x unsafe.Pointer, y *float32)
+}
+
+const benchInputs = 2048
+
+func intAVX2Streams() (all []streamedTiles) {
+	for i := range intAVX2Kernels {
+		d := &intAVX2Kernels[i]
+		scales, size := ref.IntTile(d.bits, benchInputs, d.block, d.sparse)
+		all = append(all, streamedTiles{d.name, d.tokens, 16 * d.tiles, scales + size, func(w, x unsafe.Pointer, y *float32) {
+			d.run(d.tiles, d.tokens, w, scales+size, x, benchInputs/d.block, d.block, y, 16*d.tiles, 0)
+		}})
+	}
+	for _, list := range [][]denseKernel{denseKernels, sparseKernels} {
+		for i := range list {
+			d := &list[i]
+			if d.isa != kerneltest.AVX2 || d.bits != 16 {
+				continue
+			}
+			size, k := 32*benchInputs, benchInputs/2
+			if i < len(sparseKernels) && d == &sparseKernels[i] {
+				p, v := ref.SparseTile(16, benchInputs)
+				size, k = p+v, benchInputs/4
+			}
+			all = append(all, streamedTiles{d.name, d.tokens, 16 * d.tiles, size, func(w, x unsafe.Pointer, y *float32) {
+				d.run(w, size, x, k, y, 16*d.tiles, 0)
+			}})
+		}
+	}
+	return all
+}
+
+// BenchmarkIntAVX2 goes through a matrix of 2048 × 2048 again and again, and
+// through 64 MiB, taking turns with a plain read of them. Weights are the dense
+// matrix's; the share is of the plain read's bytes a second. Medians.
+func BenchmarkIntAVX2(b *testing.B) {
+	kerneltest.Need(b, kerneltest.AVX2)
+	memory := make([]float32, 16<<20) // zeros: what kernels compute does not change their speed
+	for i := range memory {
+		memory[i] = 0
+	}
+	x, y := make([]float32, 6*benchInputs), make([]float32, 6*64)
+	for _, s := range intAVX2Streams() {
+		for _, whole := range []bool{false, true} {
+			tiles, where := 128, "cache"
+			if whole {
+				tiles, where = 4*len(memory)/s.bytes, "memory"
+			}
+			tiles = tiles / (s.rows / 16) * (s.rows / 16)
+			b.Run(fmt.Sprintf("%s/%s", s.name, where), func(b *testing.B) {
+				var kernel, plain []float64
+				for b.Loop() {
+					begin := time.Now()
+					for t := 0; t < tiles; t += s.rows / 16 {
+						s.call(unsafe.Pointer(&memory[t*s.bytes/4]), unsafe.Pointer(&x[0]), &y[0])
+					}
+					kernel = append(kernel, float64(time.Since(begin)))
+					if whole {
+						begin = time.Now()
+						MaxAVX2(memory[:tiles*s.bytes/4])
+						plain = append(plain, float64(time.Since(begin)))
+					}
+				}
+				ns := median(kernel)
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(float64(tiles*16*benchInputs)*float64(s.tokens)/ns, "weights·tokens/ns")
+				b.ReportMetric(float64(tiles*s.bytes)/ns, "GB/s")
+				if whole {
+					b.ReportMetric(median(plain)/ns, "of-stream")
+				}
+			})
+		}
+	}
+}
+
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
+}
