@@ -14,9 +14,6 @@ func (k *avx2Int) denseToken() {
 		for step := range k.block / 4 {
 			k.fetch(tile, step, k.block/4)
 			k.p("VPBROADCASTD %d(DI), Y4", 4*step)
-			if k.bits == 8 {
-				k.p("VPABSB Y4, Y5")
-			}
 			for half := range 2 {
 				k.denseStep(tile, step, half)
 			}
@@ -38,12 +35,14 @@ func (k *avx2Int) denseToken() {
 	}
 }
 
-// denseStep multiplies 4 inputs in Y4, without their signs in Y5.
+// denseStep multiplies 4 inputs in Y4. It is |w| that is taken as u8: a code may
+// be −128, which no sign can be taken from.
 func (k *avx2Int) denseStep(tile, step, half int) {
 	if k.bits == 8 {
 		k.p("VMOVDQU %s, Y6", avx2At("SI", tile, 64*step+32*half))
-		k.p("VPSIGNB Y4, Y6, Y6")
-		k.p("VPMADDUBSW Y6, Y5, Y6")
+		k.p("VPSIGNB Y6, Y4, Y5")
+		k.p("VPABSB Y6, Y6")
+		k.p("VPMADDUBSW Y5, Y6, Y6")
 		k.p("VPMADDWD one<>(SB), Y6, Y6")
 		k.accumulate("VPADDD", step == 0, "Y6", fmt.Sprintf("Y%d", half))
 		return
