@@ -2,8 +2,6 @@
 
 #include "textflag.h"
 
-// Z0–Z3 are a block, Z4–Z6 temporaries, Z28–Z31 constants.
-
 // func QuantizeRowsAVX512(dst *byte, src *float32, ld, rows, k, block, mr, flip int)
 TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
 	MOVQ         dst+0(FP), DI
@@ -15,27 +13,22 @@ TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
 	MOVQ         block+40(FP), R12
 	MOVQ         mr+48(FP), R8
 	BSFQ         R12, CX
-	SHRQ         CX, R13              // blocks
-	LEAQ         (R8*4), R10          // from a scale to its sum
+	SHRQ         CX, R13         // blocks
+	LEAQ         (R8*4), R10     // from a scale to its sum
 	LEAQ         8(R12), R11
-	IMULQ        R8, R11              // a record
+	IMULQ        R8, R11         // a record
 	MOVQ         R12, R9
 	IMULQ        R8, R9
-	ADDQ         DI, R9               // scales
+	ADDQ         DI, R9          // the first scale
 	MOVQ         flip+56(FP), AX
-	VPBROADCASTD AX, Z0
-	VPXOR        X1, X1, X1
-	VPSHUFB      X1, X0, X0           // the low byte everywhere
-	VMOVDQA64    Z0, Z28
+	VPBROADCASTB AX, X28
 	MOVL         $0x7fffffff, AX
 	VPBROADCASTD AX, Z29
-	MOVL         $0x42fe0000, AX      // 127
+	MOVL         $0x42fe0000, AX // 127
 	VPBROADCASTD AX, Z30
-	MOVL         $0x3c010204, AX      // 1/127
+	MOVL         $0x3c010204, AX // 1/127
 	VPBROADCASTD AX, Z31
 	TESTQ        R13, R13
-	JZ           done
-	TESTQ        R8, R8
 	JZ           done
 
 row:
@@ -43,23 +36,23 @@ row:
 	MOVQ DI, AX
 	MOVQ R9, R14
 	MOVQ R13, CX
-	TESTQ BX, BX
-	JLE  empty
 
 block:
-	VMOVUPS   (R15), Z0
-	VMOVUPS   64(R15), Z1
-	VPANDD    Z0, Z29, Z4
-	VPANDD    Z1, Z29, Z5
-	VPMAXUD   Z5, Z4, Z4
-	CMPQ      R12, $64
-	JNE       most
-	VMOVUPS   128(R15), Z2
-	VMOVUPS   192(R15), Z3
-	VPANDD    Z2, Z29, Z5
-	VPANDD    Z3, Z29, Z6
-	VPMAXUD   Z5, Z4, Z4
-	VPMAXUD   Z6, Z4, Z4
+	TESTQ         BX, BX
+	JLE           zeros
+	VMOVUPS       (R15), Z0
+	VMOVUPS       64(R15), Z1
+	VPANDD        Z0, Z29, Z4
+	VPANDD        Z1, Z29, Z5
+	VPMAXUD       Z5, Z4, Z4
+	CMPQ          R12, $64
+	JNE           most
+	VMOVUPS       128(R15), Z2
+	VMOVUPS       192(R15), Z3
+	VPANDD        Z2, Z29, Z5
+	VPANDD        Z3, Z29, Z6
+	VPMAXUD       Z5, Z4, Z4
+	VPMAXUD       Z6, Z4, Z4
 
 most:
 	VEXTRACTI64X4 $1, Z4, Y5
@@ -71,12 +64,12 @@ most:
 	VPSHUFD       $0xb1, X4, X5
 	VPMAXUD       X5, X4, X4
 	VMOVD         X4, R8
-	CMPL          R8, $0x0d800000  // 2⁻¹⁰⁰
-	JB            tiny
+	CMPL          R8, $0x0d800000 // 2⁻¹⁰⁰
+	JB            zeros
 	VMULSS        X31, X4, X5
 	VMOVSS        X5, (R14)
-	CMPL          R8, $0x7f800000  // infinity, then NaNs
-	JAE           endless
+	CMPL          R8, $0x7f800000 // infinity, then NaNs
+	JAE           noCodes
 	VDIVSS        X4, X30, X4
 	VBROADCASTSS  X4, Z4
 	VMULPS        Z4, Z0, Z0
@@ -122,38 +115,6 @@ next:
 	ADDQ R11, R14
 	DECQ CX
 	JNZ  block
-	JMP  nextRow
-
-tiny:
-	MOVL $0, (R14)
-
-endless:
-	MOVL    $0, (R14)(R10*1)
-	VMOVDQU64 X28, (AX)
-	VMOVDQU64 X28, 16(AX)
-	CMPQ    R12, $64
-	JNE     next
-	VMOVDQU64 X28, 32(AX)
-	VMOVDQU64 X28, 48(AX)
-	JMP     next
-
-empty: // no such row
-	MOVL    $0, (R14)
-	MOVL    $0, (R14)(R10*1)
-	VMOVDQU64 X28, (AX)
-	VMOVDQU64 X28, 16(AX)
-	CMPQ    R12, $64
-	JNE     nextEmpty
-	VMOVDQU64 X28, 32(AX)
-	VMOVDQU64 X28, 48(AX)
-
-nextEmpty:
-	ADDQ R11, AX
-	ADDQ R11, R14
-	DECQ CX
-	JNZ  empty
-
-nextRow:
 	ADDQ DX, SI
 	ADDQ R12, DI
 	ADDQ $4, R9
@@ -164,3 +125,16 @@ nextRow:
 done:
 	VZEROUPPER
 	RET
+
+zeros:
+	MOVL $0, (R14)
+
+noCodes:
+	MOVL      $0, (R14)(R10*1)
+	VMOVDQU64 X28, (AX)
+	VMOVDQU64 X28, 16(AX)
+	CMPQ      R12, $64
+	JNE       next
+	VMOVDQU64 X28, 32(AX)
+	VMOVDQU64 X28, 48(AX)
+	JMP       next

@@ -30,7 +30,9 @@ func (k *intKernel) emitDense() {
 	k.clear(r.sums, r.x)
 	k.codes()
 	k.scalesAt()
+	k.ahead()
 	k.label("loop")
+	k.jump()
 	if k.tokens > 4 {
 		k.p("LEAQ (DI)(R12*2), R8")
 	}
@@ -42,6 +44,7 @@ func (k *intKernel) emitDense() {
 		k.denseStep(r, step)
 	}
 	k.p("ADDQ $%d, SI", 64*k.bits)
+	k.p("ADDQ $%d, R14", 64*k.bits)
 	k.p("ADDQ $32, DI")
 	if k.tokens > 4 {
 		k.p("ADDQ $32, R8")
@@ -132,7 +135,7 @@ func (k *intKernel) denseStep(r denseInt, step int) {
 			k.p("VPTERNLOGD $0x28, Z%d, Z%d, Z%d", r.low, r.offset, w)
 		}
 		if k.bits == 8 || step%2 == 0 {
-			k.p("PREFETCHT0 %d%s", intAhead+step*8*k.bits, k.tile("(SI)", j))
+			k.p("PREFETCHT0 %d%s", step*8*k.bits, k.tile("(R14)", j))
 		}
 	}
 	for i := range k.tokens {
