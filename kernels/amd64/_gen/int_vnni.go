@@ -231,38 +231,34 @@ func (k *intKernel) addTo(sums, token, tile, acc, scale int) {
 	k.p("VFMADD231PS Z%d, Z%d, %s", scale, acc, sum)
 }
 
-// ahead starts R14, which is where weights are read ahead of SI; of tiles side
-// by side it goes on with the next ones when R13 blocks remain.
+// ahead starts R14, where weights are read ahead. A block moves it by its share
+// of the scales, too, so that it goes over all of a tile once and on into the
+// next; R13 is where that is of four tiles side by side.
 func (k *intKernel) ahead() {
 	k.p("LEAQ %d(SI), R14", intAhead)
-	if k.tiles < 4 {
-		return
-	}
-	k.p("MOVQ $%d, R13", (intAhead+k.blockBytes()-1)/k.blockBytes())
-	if !k.sparse {
-		k.p("CMPQ R11, $64")
-		k.p("JEQ loop")
-		k.p("SHLQ $1, R13")
+	if k.tiles == 4 {
+		k.p("LEAQ (BX)(DX*1), R13")
 	}
 }
 
-// blockBytes are a block's of 64 inputs.
+// jump moves R14 from the end of a tile over the three that lie behind it.
+func (k *intKernel) jump() {
+	if k.tiles < 4 {
+		return
+	}
+	k.p("CMPQ R14, R13")
+	k.p("JLO same")
+	k.p("ADDQ R10, R14")
+	k.p("MOVQ $-1, R13")
+	k.label("same")
+}
+
+// blockBytes are a block's of 64 inputs, without its scales.
 func (k *intKernel) blockBytes() int {
 	if k.sparse {
 		return 128 + 64*k.bits
 	}
 	return 128 * k.bits
-}
-
-// jump moves R14 at the start of a block.
-func (k *intKernel) jump() {
-	if k.tiles < 4 {
-		return
-	}
-	k.p("CMPQ CX, R13")
-	k.p("JNE same")
-	k.p("ADDQ R10, R14")
-	k.label("same")
 }
 
 // store puts the sums into y, or adds them, by one register.

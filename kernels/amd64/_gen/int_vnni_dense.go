@@ -158,8 +158,10 @@ func (k *intKernel) denseBlock(r denseInt) {
 		}
 	}
 	for j := range k.tiles {
+		k.p("PREFETCHT0 %s", k.tile("(R14)", j))
 		k.p("VCVTPH2PS %s, Z%d", k.tile("(BX)", j), r.w+j)
 	}
+	k.p("ADDQ $32, R14")
 	for i := range k.tokens {
 		k.p("VBROADCASTSS %d(R9), Z%d", 4*i, r.x)
 		for j := range k.tiles {

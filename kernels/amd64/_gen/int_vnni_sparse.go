@@ -55,7 +55,7 @@ func (k *intKernel) emitSparse() {
 	}
 	k.sparseBlock(r)
 	k.p("ADDQ $%d, SI", k.blockBytes())
-	k.p("ADDQ $%d, R14", k.blockBytes())
+	k.p("ADDQ $%d, R14", k.blockBytes()+32)
 	k.p("ADDQ $32, BX")
 	k.p("ADDQ $%d, DI", (intBlock+8)*k.tokens)
 	k.p("DECQ CX")
@@ -132,9 +132,9 @@ func (k *intKernel) sparseBlock(r sparseInt) {
 		}
 	}
 	for j := range k.tiles {
-		k.p("PREFETCHT0 %d%s", 64*k.bits, k.tile("(R14)", j))
-		k.p("PREFETCHT0 %d%s", 64*k.bits+64, k.tile("(R14)", j))
-		k.p("PREFETCHT0 %d%s", intAhead/8, k.tile("(BX)", j))
+		for line := range 3 { // the positions' and what the scales add
+			k.p("PREFETCHT0 %d%s", 64*(k.bits+line), k.tile("(R14)", j))
+		}
 		k.p("VCVTPH2PS %s, Z%d", k.tile("(BX)", j), r.w)
 		if k.bits == 4 { // exact
 			k.p("VMULPS.BCST sixteenth<>(SB), Z%d, Z%d", r.w, r.w)
