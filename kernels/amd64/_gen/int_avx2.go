@@ -29,7 +29,6 @@ const (
 	avx2Dwords     = 384  // int32, the same, of the first 32 inputs of a block
 	avx2Inputs     = 384  // activations in another form
 	avx2SparseMeta = 128  // bytes of positions of a block
-	avx2Ahead      = 4096 // bytes
 )
 
 func avx2IntFamily(bits int, sparse bool) (kernels []*avx2Int) {
@@ -161,6 +160,7 @@ func (k *avx2Int) emit() {
 	k.p("TESTQ CX, CX")
 	k.p("JZ done")
 	fmt.Fprint(k.out, "\nloop:\n")
+	k.reach()
 	switch {
 	case k.sparse && k.tokens == 1:
 		k.sparseToken()
@@ -240,11 +240,30 @@ func (k *avx2Int) store() {
 	}
 }
 
+// ahead is how many bytes ahead a tile's weights are read.
+func (k *avx2Int) ahead() int {
+	if k.tiles > 1 {
+		return 1536
+	}
+	return 4096
+}
+
+// reach points R12 at what is fetched. Towards the end of several tiles it goes on
+// where those begin that come after them, as all are one matrix.
+func (k *avx2Int) reach() {
+	k.p("MOVQ SI, R12")
+	if k.tiles > 1 {
+		k.p("LEAQ (SI)(R10*1), R13")
+		k.p("CMPQ CX, $%d", k.ahead()/k.blockBytes())
+		k.p("CMOVQLE R13, R12")
+	}
+}
+
 // fetch reads ahead a share of a block's lines: all at once would wait for others.
 func (k *avx2Int) fetch(tile, step, steps int) {
 	lines := k.blockBytes() / 64
 	for line := step * lines / steps; line < (step+1)*lines/steps; line++ {
-		k.p("PREFETCHT0 %s", avx2At("SI", tile, avx2Ahead+64*line))
+		k.p("PREFETCHT0 %s", avx2At("R12", tile, k.ahead()+64*line))
 	}
 }
 
