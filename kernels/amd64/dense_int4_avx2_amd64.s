@@ -4,56 +4,6 @@
 
 #include "textflag.h"
 
-DATA even<>+0(SB)/4, $0x33333333
-DATA even<>+4(SB)/4, $0x33333333
-DATA even<>+8(SB)/4, $0x33333333
-DATA even<>+12(SB)/4, $0x33333333
-DATA even<>+16(SB)/4, $0x33333333
-DATA even<>+20(SB)/4, $0x33333333
-DATA even<>+24(SB)/4, $0x33333333
-DATA even<>+28(SB)/4, $0x33333333
-GLOBL even<>(SB), RODATA|NOPTR, $32
-
-DATA odd<>+0(SB)/4, $0xcccccccc
-DATA odd<>+4(SB)/4, $0xcccccccc
-DATA odd<>+8(SB)/4, $0xcccccccc
-DATA odd<>+12(SB)/4, $0xcccccccc
-DATA odd<>+16(SB)/4, $0xcccccccc
-DATA odd<>+20(SB)/4, $0xcccccccc
-DATA odd<>+24(SB)/4, $0xcccccccc
-DATA odd<>+28(SB)/4, $0xcccccccc
-GLOBL odd<>(SB), RODATA|NOPTR, $32
-
-DATA groups<>+0(SB)/4, $0x04040000
-DATA groups<>+4(SB)/4, $0x04040000
-DATA groups<>+8(SB)/4, $0x04040000
-DATA groups<>+12(SB)/4, $0x04040000
-DATA groups<>+16(SB)/4, $0x04040000
-DATA groups<>+20(SB)/4, $0x04040000
-DATA groups<>+24(SB)/4, $0x04040000
-DATA groups<>+28(SB)/4, $0x04040000
-GLOBL groups<>(SB), RODATA|NOPTR, $32
-
-DATA groupsEven<>+0(SB)/4, $0x44440000
-DATA groupsEven<>+4(SB)/4, $0x44440000
-DATA groupsEven<>+8(SB)/4, $0x44440000
-DATA groupsEven<>+12(SB)/4, $0x44440000
-DATA groupsEven<>+16(SB)/4, $0x44440000
-DATA groupsEven<>+20(SB)/4, $0x44440000
-DATA groupsEven<>+24(SB)/4, $0x44440000
-DATA groupsEven<>+28(SB)/4, $0x44440000
-GLOBL groupsEven<>(SB), RODATA|NOPTR, $32
-
-DATA groupsOdd<>+0(SB)/4, $0x10100000
-DATA groupsOdd<>+4(SB)/4, $0x10100000
-DATA groupsOdd<>+8(SB)/4, $0x10100000
-DATA groupsOdd<>+12(SB)/4, $0x10100000
-DATA groupsOdd<>+16(SB)/4, $0x10100000
-DATA groupsOdd<>+20(SB)/4, $0x10100000
-DATA groupsOdd<>+24(SB)/4, $0x10100000
-DATA groupsOdd<>+28(SB)/4, $0x10100000
-GLOBL groupsOdd<>(SB), RODATA|NOPTR, $32
-
 DATA one<>+0(SB)/4, $0x00010001
 DATA one<>+4(SB)/4, $0x00010001
 DATA one<>+8(SB)/4, $0x00010001
@@ -93,46 +43,6 @@ DATA eights<>+20(SB)/4, $0x88888888
 DATA eights<>+24(SB)/4, $0x88888888
 DATA eights<>+28(SB)/4, $0x88888888
 GLOBL eights<>(SB), RODATA|NOPTR, $32
-
-DATA flip<>+0(SB)/4, $0x80808080
-DATA flip<>+4(SB)/4, $0x80808080
-DATA flip<>+8(SB)/4, $0x80808080
-DATA flip<>+12(SB)/4, $0x80808080
-DATA flip<>+16(SB)/4, $0x80808080
-DATA flip<>+20(SB)/4, $0x80808080
-DATA flip<>+24(SB)/4, $0x80808080
-DATA flip<>+28(SB)/4, $0x80808080
-GLOBL flip<>(SB), RODATA|NOPTR, $32
-
-DATA second<>+0(SB)/4, $0xff00ff00
-DATA second<>+4(SB)/4, $0xff00ff00
-DATA second<>+8(SB)/4, $0xff00ff00
-DATA second<>+12(SB)/4, $0xff00ff00
-DATA second<>+16(SB)/4, $0xff00ff00
-DATA second<>+20(SB)/4, $0xff00ff00
-DATA second<>+24(SB)/4, $0xff00ff00
-DATA second<>+28(SB)/4, $0xff00ff00
-GLOBL second<>(SB), RODATA|NOPTR, $32
-
-DATA unit<>+0(SB)/4, $0x3b800000
-DATA unit<>+4(SB)/4, $0x3b800000
-DATA unit<>+8(SB)/4, $0x3b800000
-DATA unit<>+12(SB)/4, $0x3b800000
-DATA unit<>+16(SB)/4, $0x3b800000
-DATA unit<>+20(SB)/4, $0x3b800000
-DATA unit<>+24(SB)/4, $0x3b800000
-DATA unit<>+28(SB)/4, $0x3b800000
-GLOBL unit<>(SB), RODATA|NOPTR, $32
-
-DATA signed<>+0(SB)/4, $0x03020100
-DATA signed<>+4(SB)/4, $0x07060504
-DATA signed<>+8(SB)/4, $0xfbfaf9f8
-DATA signed<>+12(SB)/4, $0xfffefdfc
-DATA signed<>+16(SB)/4, $0x03020100
-DATA signed<>+20(SB)/4, $0x07060504
-DATA signed<>+24(SB)/4, $0xfbfaf9f8
-DATA signed<>+28(SB)/4, $0xfffefdfc
-GLOBL signed<>(SB), RODATA|NOPTR, $32
 
 // func DenseInt4AVX2B32R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 TEXT ·DenseInt4AVX2B32R1M1(SB), 0, $1280-56

@@ -4,56 +4,6 @@
 
 #include "textflag.h"
 
-DATA even<>+0(SB)/4, $0x33333333
-DATA even<>+4(SB)/4, $0x33333333
-DATA even<>+8(SB)/4, $0x33333333
-DATA even<>+12(SB)/4, $0x33333333
-DATA even<>+16(SB)/4, $0x33333333
-DATA even<>+20(SB)/4, $0x33333333
-DATA even<>+24(SB)/4, $0x33333333
-DATA even<>+28(SB)/4, $0x33333333
-GLOBL even<>(SB), RODATA|NOPTR, $32
-
-DATA odd<>+0(SB)/4, $0xcccccccc
-DATA odd<>+4(SB)/4, $0xcccccccc
-DATA odd<>+8(SB)/4, $0xcccccccc
-DATA odd<>+12(SB)/4, $0xcccccccc
-DATA odd<>+16(SB)/4, $0xcccccccc
-DATA odd<>+20(SB)/4, $0xcccccccc
-DATA odd<>+24(SB)/4, $0xcccccccc
-DATA odd<>+28(SB)/4, $0xcccccccc
-GLOBL odd<>(SB), RODATA|NOPTR, $32
-
-DATA groups<>+0(SB)/4, $0x04040000
-DATA groups<>+4(SB)/4, $0x04040000
-DATA groups<>+8(SB)/4, $0x04040000
-DATA groups<>+12(SB)/4, $0x04040000
-DATA groups<>+16(SB)/4, $0x04040000
-DATA groups<>+20(SB)/4, $0x04040000
-DATA groups<>+24(SB)/4, $0x04040000
-DATA groups<>+28(SB)/4, $0x04040000
-GLOBL groups<>(SB), RODATA|NOPTR, $32
-
-DATA groupsEven<>+0(SB)/4, $0x44440000
-DATA groupsEven<>+4(SB)/4, $0x44440000
-DATA groupsEven<>+8(SB)/4, $0x44440000
-DATA groupsEven<>+12(SB)/4, $0x44440000
-DATA groupsEven<>+16(SB)/4, $0x44440000
-DATA groupsEven<>+20(SB)/4, $0x44440000
-DATA groupsEven<>+24(SB)/4, $0x44440000
-DATA groupsEven<>+28(SB)/4, $0x44440000
-GLOBL groupsEven<>(SB), RODATA|NOPTR, $32
-
-DATA groupsOdd<>+0(SB)/4, $0x10100000
-DATA groupsOdd<>+4(SB)/4, $0x10100000
-DATA groupsOdd<>+8(SB)/4, $0x10100000
-DATA groupsOdd<>+12(SB)/4, $0x10100000
-DATA groupsOdd<>+16(SB)/4, $0x10100000
-DATA groupsOdd<>+20(SB)/4, $0x10100000
-DATA groupsOdd<>+24(SB)/4, $0x10100000
-DATA groupsOdd<>+28(SB)/4, $0x10100000
-GLOBL groupsOdd<>(SB), RODATA|NOPTR, $32
-
 DATA one<>+0(SB)/4, $0x00010001
 DATA one<>+4(SB)/4, $0x00010001
 DATA one<>+8(SB)/4, $0x00010001
@@ -63,46 +13,6 @@ DATA one<>+20(SB)/4, $0x00010001
 DATA one<>+24(SB)/4, $0x00010001
 DATA one<>+28(SB)/4, $0x00010001
 GLOBL one<>(SB), RODATA|NOPTR, $32
-
-DATA low<>+0(SB)/4, $0x0f0f0f0f
-DATA low<>+4(SB)/4, $0x0f0f0f0f
-DATA low<>+8(SB)/4, $0x0f0f0f0f
-DATA low<>+12(SB)/4, $0x0f0f0f0f
-DATA low<>+16(SB)/4, $0x0f0f0f0f
-DATA low<>+20(SB)/4, $0x0f0f0f0f
-DATA low<>+24(SB)/4, $0x0f0f0f0f
-DATA low<>+28(SB)/4, $0x0f0f0f0f
-GLOBL low<>(SB), RODATA|NOPTR, $32
-
-DATA eight<>+0(SB)/4, $0x08080808
-DATA eight<>+4(SB)/4, $0x08080808
-DATA eight<>+8(SB)/4, $0x08080808
-DATA eight<>+12(SB)/4, $0x08080808
-DATA eight<>+16(SB)/4, $0x08080808
-DATA eight<>+20(SB)/4, $0x08080808
-DATA eight<>+24(SB)/4, $0x08080808
-DATA eight<>+28(SB)/4, $0x08080808
-GLOBL eight<>(SB), RODATA|NOPTR, $32
-
-DATA eights<>+0(SB)/4, $0x88888888
-DATA eights<>+4(SB)/4, $0x88888888
-DATA eights<>+8(SB)/4, $0x88888888
-DATA eights<>+12(SB)/4, $0x88888888
-DATA eights<>+16(SB)/4, $0x88888888
-DATA eights<>+20(SB)/4, $0x88888888
-DATA eights<>+24(SB)/4, $0x88888888
-DATA eights<>+28(SB)/4, $0x88888888
-GLOBL eights<>(SB), RODATA|NOPTR, $32
-
-DATA flip<>+0(SB)/4, $0x80808080
-DATA flip<>+4(SB)/4, $0x80808080
-DATA flip<>+8(SB)/4, $0x80808080
-DATA flip<>+12(SB)/4, $0x80808080
-DATA flip<>+16(SB)/4, $0x80808080
-DATA flip<>+20(SB)/4, $0x80808080
-DATA flip<>+24(SB)/4, $0x80808080
-DATA flip<>+28(SB)/4, $0x80808080
-GLOBL flip<>(SB), RODATA|NOPTR, $32
 
 DATA second<>+0(SB)/4, $0xff00ff00
 DATA second<>+4(SB)/4, $0xff00ff00
@@ -123,16 +33,6 @@ DATA unit<>+20(SB)/4, $0x3b800000
 DATA unit<>+24(SB)/4, $0x3b800000
 DATA unit<>+28(SB)/4, $0x3b800000
 GLOBL unit<>(SB), RODATA|NOPTR, $32
-
-DATA signed<>+0(SB)/4, $0x03020100
-DATA signed<>+4(SB)/4, $0x07060504
-DATA signed<>+8(SB)/4, $0xfbfaf9f8
-DATA signed<>+12(SB)/4, $0xfffefdfc
-DATA signed<>+16(SB)/4, $0x03020100
-DATA signed<>+20(SB)/4, $0x07060504
-DATA signed<>+24(SB)/4, $0xfbfaf9f8
-DATA signed<>+28(SB)/4, $0xfffefdfc
-GLOBL signed<>(SB), RODATA|NOPTR, $32
 
 // func DenseInt8AVX2B32R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 TEXT ·DenseInt8AVX2B32R1M1(SB), 0, $1280-56

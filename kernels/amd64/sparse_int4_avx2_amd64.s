@@ -74,26 +74,6 @@ DATA low<>+24(SB)/4, $0x0f0f0f0f
 DATA low<>+28(SB)/4, $0x0f0f0f0f
 GLOBL low<>(SB), RODATA|NOPTR, $32
 
-DATA eight<>+0(SB)/4, $0x08080808
-DATA eight<>+4(SB)/4, $0x08080808
-DATA eight<>+8(SB)/4, $0x08080808
-DATA eight<>+12(SB)/4, $0x08080808
-DATA eight<>+16(SB)/4, $0x08080808
-DATA eight<>+20(SB)/4, $0x08080808
-DATA eight<>+24(SB)/4, $0x08080808
-DATA eight<>+28(SB)/4, $0x08080808
-GLOBL eight<>(SB), RODATA|NOPTR, $32
-
-DATA eights<>+0(SB)/4, $0x88888888
-DATA eights<>+4(SB)/4, $0x88888888
-DATA eights<>+8(SB)/4, $0x88888888
-DATA eights<>+12(SB)/4, $0x88888888
-DATA eights<>+16(SB)/4, $0x88888888
-DATA eights<>+20(SB)/4, $0x88888888
-DATA eights<>+24(SB)/4, $0x88888888
-DATA eights<>+28(SB)/4, $0x88888888
-GLOBL eights<>(SB), RODATA|NOPTR, $32
-
 DATA flip<>+0(SB)/4, $0x80808080
 DATA flip<>+4(SB)/4, $0x80808080
 DATA flip<>+8(SB)/4, $0x80808080
@@ -103,26 +83,6 @@ DATA flip<>+20(SB)/4, $0x80808080
 DATA flip<>+24(SB)/4, $0x80808080
 DATA flip<>+28(SB)/4, $0x80808080
 GLOBL flip<>(SB), RODATA|NOPTR, $32
-
-DATA second<>+0(SB)/4, $0xff00ff00
-DATA second<>+4(SB)/4, $0xff00ff00
-DATA second<>+8(SB)/4, $0xff00ff00
-DATA second<>+12(SB)/4, $0xff00ff00
-DATA second<>+16(SB)/4, $0xff00ff00
-DATA second<>+20(SB)/4, $0xff00ff00
-DATA second<>+24(SB)/4, $0xff00ff00
-DATA second<>+28(SB)/4, $0xff00ff00
-GLOBL second<>(SB), RODATA|NOPTR, $32
-
-DATA unit<>+0(SB)/4, $0x3b800000
-DATA unit<>+4(SB)/4, $0x3b800000
-DATA unit<>+8(SB)/4, $0x3b800000
-DATA unit<>+12(SB)/4, $0x3b800000
-DATA unit<>+16(SB)/4, $0x3b800000
-DATA unit<>+20(SB)/4, $0x3b800000
-DATA unit<>+24(SB)/4, $0x3b800000
-DATA unit<>+28(SB)/4, $0x3b800000
-GLOBL unit<>(SB), RODATA|NOPTR, $32
 
 DATA signed<>+0(SB)/4, $0x03020100
 DATA signed<>+4(SB)/4, $0x07060504

@@ -64,76 +64,6 @@ DATA one<>+24(SB)/4, $0x00010001
 DATA one<>+28(SB)/4, $0x00010001
 GLOBL one<>(SB), RODATA|NOPTR, $32
 
-DATA low<>+0(SB)/4, $0x0f0f0f0f
-DATA low<>+4(SB)/4, $0x0f0f0f0f
-DATA low<>+8(SB)/4, $0x0f0f0f0f
-DATA low<>+12(SB)/4, $0x0f0f0f0f
-DATA low<>+16(SB)/4, $0x0f0f0f0f
-DATA low<>+20(SB)/4, $0x0f0f0f0f
-DATA low<>+24(SB)/4, $0x0f0f0f0f
-DATA low<>+28(SB)/4, $0x0f0f0f0f
-GLOBL low<>(SB), RODATA|NOPTR, $32
-
-DATA eight<>+0(SB)/4, $0x08080808
-DATA eight<>+4(SB)/4, $0x08080808
-DATA eight<>+8(SB)/4, $0x08080808
-DATA eight<>+12(SB)/4, $0x08080808
-DATA eight<>+16(SB)/4, $0x08080808
-DATA eight<>+20(SB)/4, $0x08080808
-DATA eight<>+24(SB)/4, $0x08080808
-DATA eight<>+28(SB)/4, $0x08080808
-GLOBL eight<>(SB), RODATA|NOPTR, $32
-
-DATA eights<>+0(SB)/4, $0x88888888
-DATA eights<>+4(SB)/4, $0x88888888
-DATA eights<>+8(SB)/4, $0x88888888
-DATA eights<>+12(SB)/4, $0x88888888
-DATA eights<>+16(SB)/4, $0x88888888
-DATA eights<>+20(SB)/4, $0x88888888
-DATA eights<>+24(SB)/4, $0x88888888
-DATA eights<>+28(SB)/4, $0x88888888
-GLOBL eights<>(SB), RODATA|NOPTR, $32
-
-DATA flip<>+0(SB)/4, $0x80808080
-DATA flip<>+4(SB)/4, $0x80808080
-DATA flip<>+8(SB)/4, $0x80808080
-DATA flip<>+12(SB)/4, $0x80808080
-DATA flip<>+16(SB)/4, $0x80808080
-DATA flip<>+20(SB)/4, $0x80808080
-DATA flip<>+24(SB)/4, $0x80808080
-DATA flip<>+28(SB)/4, $0x80808080
-GLOBL flip<>(SB), RODATA|NOPTR, $32
-
-DATA second<>+0(SB)/4, $0xff00ff00
-DATA second<>+4(SB)/4, $0xff00ff00
-DATA second<>+8(SB)/4, $0xff00ff00
-DATA second<>+12(SB)/4, $0xff00ff00
-DATA second<>+16(SB)/4, $0xff00ff00
-DATA second<>+20(SB)/4, $0xff00ff00
-DATA second<>+24(SB)/4, $0xff00ff00
-DATA second<>+28(SB)/4, $0xff00ff00
-GLOBL second<>(SB), RODATA|NOPTR, $32
-
-DATA unit<>+0(SB)/4, $0x3b800000
-DATA unit<>+4(SB)/4, $0x3b800000
-DATA unit<>+8(SB)/4, $0x3b800000
-DATA unit<>+12(SB)/4, $0x3b800000
-DATA unit<>+16(SB)/4, $0x3b800000
-DATA unit<>+20(SB)/4, $0x3b800000
-DATA unit<>+24(SB)/4, $0x3b800000
-DATA unit<>+28(SB)/4, $0x3b800000
-GLOBL unit<>(SB), RODATA|NOPTR, $32
-
-DATA signed<>+0(SB)/4, $0x03020100
-DATA signed<>+4(SB)/4, $0x07060504
-DATA signed<>+8(SB)/4, $0xfbfaf9f8
-DATA signed<>+12(SB)/4, $0xfffefdfc
-DATA signed<>+16(SB)/4, $0x03020100
-DATA signed<>+20(SB)/4, $0x07060504
-DATA signed<>+24(SB)/4, $0xfbfaf9f8
-DATA signed<>+28(SB)/4, $0xfffefdfc
-GLOBL signed<>(SB), RODATA|NOPTR, $32
-
 // func SparseInt8AVX2B64R1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k int, y *float32, ldy, add int)
 TEXT ·SparseInt8AVX2B64R1M1(SB), 0, $1280-56
 	MOVQ w+0(FP), BX
@@ -149,8 +79,6 @@ TEXT ·SparseInt8AVX2B64R1M1(SB), 0, $1280-56
 	VMOVDQU groupsEven<>(SB), Y11
 	VMOVDQU odd<>(SB), Y12
 	VMOVDQU groupsOdd<>(SB), Y13
-	VMOVDQU low<>(SB), Y14
-	VMOVDQU signed<>(SB), Y15
 	LEAQ 1(CX), SI
 	ANDQ $-2, SI
 	SHLQ $5, SI
@@ -393,8 +321,6 @@ TEXT ·SparseInt8AVX2B64R4M1(SB), 0, $1280-56
 	VMOVDQU groupsEven<>(SB), Y11
 	VMOVDQU odd<>(SB), Y12
 	VMOVDQU groupsOdd<>(SB), Y13
-	VMOVDQU low<>(SB), Y14
-	VMOVDQU signed<>(SB), Y15
 	LEAQ 1(CX), SI
 	ANDQ $-2, SI
 	SHLQ $5, SI
@@ -1153,8 +1079,6 @@ TEXT ·SparseInt8AVX2B64R1M6(SB), 0, $1280-56
 	VMOVDQU groupsEven<>(SB), Y11
 	VMOVDQU odd<>(SB), Y12
 	VMOVDQU groupsOdd<>(SB), Y13
-	VMOVDQU low<>(SB), Y14
-	VMOVDQU signed<>(SB), Y15
 	LEAQ 1(CX), SI
 	ANDQ $-2, SI
 	SHLQ $5, SI
