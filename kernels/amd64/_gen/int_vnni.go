@@ -29,7 +29,7 @@ const (
 	denseInts  = "AVX512F, AVX512_VNNI"
 	sparseInts = "AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI"
 	intISA     = "avx512vnni"
-	vnniAhead   = 2048 // weights are read so many bytes ahead
+	vnniAhead  = 2048 // weights are read so many bytes ahead
 	intBlock   = 64   // of a 2:4 matrix
 )
 
