@@ -69,18 +69,29 @@ type Sparse interface {
 	Release(row, n int)
 }
 
+// CodedSparse is a Sparse whose kept values are codes.
+type CodedSparse interface {
+	Sparse
+	// Fits says whether codes of that kind hold the values exactly.
+	Fits(Quant) bool
+	// ReadCoded reads n rows: codes [n, cols/2], scales, f16, [n, cols/Group], and
+	// masks [n, cols/4].
+	ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error
+}
+
 // Part is one linear layer of a group: y = W·x + bias, or A·(Core·(B·x)) + bias,
 // where A and B are block-diagonal with blocks of a multiple of 4. Parts of a
 // group whose B is the same by == share it: B·x is computed once.
 type Part struct {
-	Name  string
-	W     Matrix    // [d_out, d_in], or nil
-	Core  Sparse    // [d_out, d_in], or nil
-	A     Matrix    // A's blocks below each other, [d_out, block]; nil is identity
-	B     Matrix    // B's blocks below each other, [d_in, block]; nil is identity
-	Type  DType     // how W, or Core, A and B are kept, unless Quant says otherwise
-	Quant Quant     // of a W; a Coded W that fits is kept exactly
-	Bias  []float32 // [d_out] or nil
+	Name     string
+	W        Matrix    // [d_out, d_in], or nil
+	Core     Sparse    // [d_out, d_in], or nil
+	A        Matrix    // A's blocks below each other, [d_out, block]; nil is identity
+	B        Matrix    // B's blocks below each other, [d_in, block]; nil is identity
+	Type     DType     // how W, or Core, A and B are kept, unless Quant says otherwise
+	Quant    Quant     // of a W or a Core; a coded one that fits is kept exactly
+	Wrappers Quant     // of A and B; zero: as Type says
+	Bias     []float32 // [d_out] or nil
 }
 
 // Group is one or more linear layers that read the same x and run as one

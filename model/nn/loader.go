@@ -62,11 +62,27 @@ func (l *Loader) Linear(module string, out, in int, bias bool) Linear {
 	if l.armor != nil && l.armor.Pruned(module) {
 		return l.pruned(module, out, in, bias)
 	}
-	d := &Dense{Module: module, Weight: l.need(module+".weight", out, in), Instead: l.instead[module]}
+	d := &Dense{Module: module, Instead: l.instead[module]}
+	if l.armor != nil && l.armor.Quantized(module) {
+		d.Codes = l.quantized(module, out, in)
+	} else {
+		d.Weight = l.need(module+".weight", out, in)
+	}
 	if bias {
 		d.Bias = l.vector(module+".bias", out)
 	}
 	return d
+}
+
+func (l *Loader) quantized(module string, out, in int) *armorfmt.Quantized {
+	if l.err != nil {
+		return nil
+	}
+	q, err := armorfmt.OpenQuantized(l.ck, l.armor, module, out, in)
+	if err != nil {
+		l.err = err
+	}
+	return q
 }
 
 func (l *Loader) pruned(module string, out, in int, bias bool) Linear {
@@ -113,7 +129,8 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 }
 
 // unify keeps all parts alike: as integers if all are, of 8 bits if one of them
-// needs those; else as floats, and in f32 where one of them needs it.
+// needs those; else as floats, and in f32 where one of them needs it. Wrappers are
+// integers only where all are, in the smallest group of them.
 func unify(parts []kernels.Part) {
 	one := parts[0]
 	for _, p := range parts[1:] {
@@ -126,9 +143,13 @@ func unify(parts []kernels.Part) {
 		case p.Quant.Bits > one.Quant.Bits:
 			one.Quant = p.Quant
 		}
+		one.Wrappers.Group = min(one.Wrappers.Group, p.Wrappers.Group)
+		if one.Wrappers.Group == 0 {
+			one.Wrappers = kernels.Quant{}
+		}
 	}
 	for i := range parts {
-		parts[i].Type, parts[i].Quant = one.Type, one.Quant
+		parts[i].Type, parts[i].Quant, parts[i].Wrappers = one.Type, one.Quant, one.Wrappers
 	}
 }
 
