@@ -204,6 +204,9 @@ func (r *run) open() (err error) {
 		return err
 	}
 	c := &r.shape.Config
+	if err := r.Recipe.checkHead(c); err != nil {
+		return err
+	}
 	if r.End == 0 {
 		r.End = c.Layers
 	}
@@ -402,5 +405,19 @@ func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
 	}
 	o := r.Recipe.options(m)
 	o.Threads, o.Math = r.Compute.Threads, block.New(r.Compute.ISA)
-	return solve.Prune(context.Background(), p, o)
+	result, err := solve.Prune(context.Background(), p, o)
+	if g := r.Recipe.grid(m.In); err == nil && integers(g) {
+		err = quantize(result, p, g, o)
+	}
+	return result, err
+}
+
+// quantize stores a result in codes.
+func quantize(r *solve.Result, p *solve.Problem, g solve.Grid, o solve.Options) error {
+	q, err := solve.Quantize(context.Background(), p, &r.Layer, g, o)
+	if err != nil {
+		return err
+	}
+	r.Layer, r.LossRounded, r.Seconds = q.Layer, q.Loss, r.Seconds+q.Seconds
+	return nil
 }

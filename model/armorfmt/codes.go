@@ -463,7 +463,7 @@ func (w *Writer) Dense(name string, q kernels.Quant, from kernels.Coded) (err er
 	w.quantized[name] = integers(q.Bits)
 	w.total.BytesDense += dense
 	w.total.BytesPacked += int64(out*in*q.Bits/8 + 2*len(scales))
-	if !isHead(name) || name == "lm_head" {
+	if name != embedding {
 		w.total.Dense = append(w.total.Dense, name)
 	}
 	return nil

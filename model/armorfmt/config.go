@@ -19,6 +19,7 @@
 package armorfmt
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -52,6 +53,7 @@ type Config struct {
 	BaseModel     string // what it was made of, or ""
 	BaseSHA256    string
 	ArmorVersion  string            // of the program that wrote it, or ""
+	Recipe        json.RawMessage   // an object, or nil
 	Modules       []string          // the pruned ones
 	Dense         []string          // linear layers that are not pruned
 	SharedB       map[string]string // module → the module whose B it uses
@@ -107,7 +109,7 @@ func ParseConfig(data []byte) (*Config, error) {
 	}
 	c := &Config{}
 	for _, read := range []func(*strictjson.Object) error{
-		readVersion, checkKeys, c.readHead, c.readNames, c.readModules, c.readOverrides, c.readSharedB,
+		readVersion, checkKeys, c.readReports, c.readHead, c.readNames, c.readModules, c.readOverrides, c.readSharedB,
 	} {
 		if err := read(keys); err != nil {
 			return nil, err
@@ -153,12 +155,20 @@ func checkKeys(keys *strictjson.Object) error {
 			return keys.Errorf(key, "%s is not supported, want %s", strictjson.Quote(got), want)
 		}
 	}
-	for _, key := range []string{"calibration", "recipe"} { // reports, not read
+	return nil
+}
+
+// readReports reads what says how the folder was made.
+func (c *Config) readReports(keys *strictjson.Object) error {
+	for _, key := range []string{"calibration", "recipe"} {
 		if keys.Set(key) {
 			if _, err := keys.Object(key); err != nil {
 				return err
 			}
 		}
+	}
+	if keys.Set("recipe") {
+		c.Recipe = json.RawMessage(keys.Raw("recipe"))
 	}
 	return nil
 }

@@ -334,7 +334,16 @@ func (w *Writer) FinishWeights() (*Totals, error) {
 		w.total.BytesDense += t.Bytes()
 		t.Release(0, t.Rows())
 		module, isWeight := strings.CutSuffix(name, ".weight")
+		coded, isCoded := strings.CutSuffix(name, ".q")
 		switch {
+		case isCoded:
+			w.quantized[coded] = Int8
+			if t.DType == checkpoint.U8 {
+				w.quantized[coded] = Int4
+			}
+			if coded != embedding {
+				w.total.Dense = append(w.total.Dense, coded)
+			}
 		case isWeight && len(t.Shape) == 2 && strings.HasSuffix(name, "embed_tokens.weight"):
 			if t.DType == checkpoint.BF16 {
 				w.section.HeadDType = BF16

@@ -128,9 +128,9 @@ func (l *Loader) Group(linears ...Linear) kernels.Group {
 	return g
 }
 
-// unify keeps all parts alike: as integers if all are, of 8 bits if one of them
-// needs those; else as floats, and in f32 where one of them needs it. Wrappers are
-// integers only where all are, in the smallest group of them.
+// unify keeps all parts alike: as integers if all are, in groups alike, of 8 bits if
+// one of them needs those; else as floats, and in f32 where one of them needs it.
+// Wrappers are integers only where all are, in the smallest group of them.
 func unify(parts []kernels.Part) {
 	one := parts[0]
 	for _, p := range parts[1:] {
@@ -138,18 +138,23 @@ func unify(parts []kernels.Part) {
 			one.Type = kernels.F32
 		}
 		switch {
-		case p.Quant == (kernels.Quant{}) || one.Quant == (kernels.Quant{}):
+		case p.Quant.Group != one.Quant.Group:
 			one.Quant = kernels.Quant{}
 		case p.Quant.Bits > one.Quant.Bits:
 			one.Quant = p.Quant
 		}
-		one.Wrappers.Group = min(one.Wrappers.Group, p.Wrappers.Group)
-		if one.Wrappers.Group == 0 {
-			one.Wrappers = kernels.Quant{}
+		switch {
+		case p.A == nil || one.Wrappers.Group != 0 && p.Wrappers.Group >= one.Wrappers.Group:
+		case one.A == nil || p.Wrappers.Group < one.Wrappers.Group:
+			one.A, one.Wrappers = p.A, p.Wrappers
 		}
 	}
 	for i := range parts {
-		parts[i].Type, parts[i].Quant, parts[i].Wrappers = one.Type, one.Quant, one.Wrappers
+		p := &parts[i]
+		p.Type, p.Quant = one.Type, one.Quant
+		if p.A != nil {
+			p.Wrappers = one.Wrappers
+		}
 	}
 }
 

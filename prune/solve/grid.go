@@ -1,0 +1,331 @@
+package solve
+
+import (
+	"math"
+
+	"armor/kernels/block"
+
+	"github.com/x448/float16"
+)
+
+// Codes are numbers as integers: each is its scale times its code, of which
+// -limit … limit occur, with limit 127 or 7.
+type Codes struct {
+	Bits   int
+	Codes  []int8
+	Scales []uint16 // f16, each of as many numbers as lie between
+}
+
+func newCodes(bits, n, each int) *Codes {
+	return &Codes{Bits: bits, Codes: make([]int8, n), Scales: make([]uint16, n/each)}
+}
+
+// Values sets dst to the numbers, exactly.
+func (c *Codes) Values(dst []float32) {
+	each := len(c.Codes) / max(1, len(c.Scales))
+	for g, s := range c.Scales {
+		scale := float16.Frombits(s).Float32()
+		for i, v := range c.Codes[g*each : (g+1)*each] {
+			dst[g*each+i] = scale * float32(v)
+		}
+	}
+}
+
+// limit is the largest code.
+func limit(bits int) float32 { return float32(int(1)<<(bits-1) - 1) }
+
+// largestHalf is the largest finite f16.
+const largestHalf = 65504
+
+// half is the f16 nearest to a scale, and what it is.
+func half(scale float32) (bits uint16, value float32) {
+	h := float16.Fromfloat32(min(max(scale, 0), largestHalf))
+	return h.Bits(), h.Float32()
+}
+
+// nearest rounds to the nearest whole number within ±limit, ties to even.
+func nearest(x, limit float32) float32 {
+	const whole = 3 << 22 // adding it leaves no room for a fraction
+	x = min(max(x, -limit), limit)
+	return float32(x+whole) - whole
+}
+
+// plainScale maps the largest of x to the largest code.
+func plainScale(x []float32, limit float32) float32 {
+	most := float32(0)
+	for _, v := range x {
+		most = max(most, v, -v)
+	}
+	_, t := half(most / limit)
+	return t
+}
+
+// shares are what searchScale tries of the plain scale: a smaller one cuts off the
+// largest numbers and is finer for the others.
+var shares = map[float32][]float32{
+	127: {1, 0.96, 0.92, 0.88, 0.84, 0.8},
+	7:   {1.05, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5},
+}
+
+// searchScale finds a scale for x with little Σ weight·(x − scale·code)².
+func searchScale(x, weight []float32, limit float32) float32 {
+	most := plainScale(x, limit)
+	best, least := most, float32(math.Inf(1))
+	for _, share := range shares[limit] {
+		_, t := half(most * share)
+		for range 2 {
+			if !(t > 0) {
+				break
+			}
+			inverse := 1 / t
+			var sum, xq, qq float32
+			for i, v := range x {
+				q := nearest(v*inverse, limit)
+				e := v - t*q
+				sum += weight[i] * e * e
+				xq += weight[i] * v * q
+				qq += weight[i] * q * q
+			}
+			if sum < least {
+				best, least = t, sum
+			}
+			if !(qq > 0) {
+				break
+			}
+			_, t = half(xq / qq) // the best for these codes
+		}
+	}
+	return best
+}
+
+// lattice is a block of numbers that are scales times codes, on their descent: it
+// minimises tr(Xᵀ·ga·X·gb) − 2·tr(Xᵀ·C), for tiles of columns side by side.
+type lattice struct {
+	rows, cols int // of a tile
+	tiles      []latticeTile
+	ga         []float32 // [rows, rows], or nil for the identity: rows apart from each other
+	unit       []float32 // [rows], what a scale is multiplied by, or nil for 1
+
+	codes  *Codes
+	first  int // the block's first number in codes
+	stride int // numbers of a row there
+	kept   int // numbers of a row of a tile
+	each   int // numbers that share a scale, of one tile or of several
+	limit  float32
+}
+
+// latticeTile is a tile of a lattice.
+type latticeTile struct {
+	x    []float32 // [rows, cols], zero where nothing is kept
+	g    []float32 // [rows, cols], half the gradient; used up
+	gb   []float32 // [cols, cols]
+	mask []uint8   // [rows, cols/4], or nil: all is kept
+}
+
+// latticeSpace is a worker's memory for lattices.
+type latticeSpace struct {
+	at      []uint16  // [tiles, kept], columns that are kept
+	grad, v []float32 // [tiles, cols]
+	q       []float32 // [cols]
+	d       []float32 // [tiles, panelRows, cols], changes of a panel's rows, times gb
+	inverse []float32 // [tiles, cols], 1/gb[c, c], or 0
+}
+
+// panelRows is how many rows' changes are carried to those below together.
+const panelRows = 16
+
+// descend visits each number once: it gets the best code given all others, which
+// is the nearest to where its parabola has its vertex. With scales those follow,
+// each the f16 nearest to the best for its codes. Where x is no multiple of its
+// scale yet, it becomes one, and those after it make up for that. Rows whose
+// curvature is not positive are rounded to the nearest.
+//
+// It returns by how much the loss fell; from multiples on it never rises.
+func (l *lattice) descend(m block.Math, ws *latticeSpace, scales bool) (gain float64) {
+	n := len(l.tiles)
+	ws.at, ws.grad, ws.v = sized(ws.at, n*l.kept), sized(ws.grad, n*l.cols), sized(ws.v, n*l.cols)
+	ws.q, ws.d, ws.inverse = sized(ws.q, l.cols), sized(ws.d, n*panelRows*l.cols), sized(ws.inverse, n*l.cols)
+	for t := range l.tiles {
+		for c := range l.cols {
+			ws.inverse[t*l.cols+c] = 0
+			if v := l.tiles[t].gb[c*l.cols+c]; v > 0 {
+				ws.inverse[t*l.cols+c] = 1 / v
+			}
+		}
+	}
+	for first := 0; first < l.rows; first += panelRows {
+		last := min(first+panelRows, l.rows)
+		for i := first; i < last; i++ {
+			gain += l.row(m, ws, first, i, scales)
+		}
+		if l.ga == nil || last == l.rows {
+			continue
+		}
+		for t := range l.tiles {
+			m.Mul(l.tiles[t].g[last*l.cols:], l.cols, block.Add, l.ga[last*l.rows+first:], l.rows, 1,
+				ws.d[t*panelRows*l.cols:], l.cols, l.rows-last, l.cols, last-first)
+		}
+	}
+	return gain
+}
+
+// row descends row i of a panel that begins at first.
+func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, scales bool) (gain float64) {
+	curve := float32(1)
+	if l.ga != nil {
+		curve = l.ga[i*l.rows+i]
+	}
+	alive := curve > 0
+	codes := l.codes.Codes[l.first+i*l.stride:][:len(l.tiles)*l.kept]
+	halves := l.codes.Scales[(l.first+i*l.stride)/l.each:][:len(codes)/l.each]
+	unit := float32(1)
+	if l.unit != nil {
+		unit = l.unit[i]
+	}
+	for t := range l.tiles {
+		tile, grad := &l.tiles[t], ws.grad[t*l.cols:][:l.cols]
+		d := ws.d[t*panelRows*l.cols:][:panelRows*l.cols]
+		clear(grad)
+		if alive {
+			copy(grad, tile.g[i*l.cols:])
+			if l.ga != nil {
+				m.Mul(grad, l.cols, block.Add, l.ga[i*l.rows+first:], l.rows, 1, d, l.cols, 1, l.cols, i-first)
+				scale(grad, 1/curve)
+			}
+		}
+		before := d[(i-first)*l.cols:][:l.cols]
+		copy(before, grad)
+		at := columns(ws.at[t*l.kept:][:l.kept], tile.mask, i*l.cols/4)
+		x, inverse := tile.x[i*l.cols:][:l.cols], ws.inverse[t*l.cols:][:l.cols]
+		for n := 0; n < l.kept; {
+			g := (t*l.kept + n) / l.each
+			end := min(l.kept, (g+1)*l.each-t*l.kept)
+			step := unit * float16.Frombits(halves[g]).Float32()
+			gain += l.stepCodes(codes[t*l.kept:], at, n, end, x, grad, inverse, tile.gb, step, alive) * float64(curve)
+			n = end
+		}
+	}
+	if scales && alive {
+		for g := range halves {
+			gain += l.stepScale(m, ws, i, g, codes, &halves[g], unit) * float64(curve)
+		}
+	}
+	for t := range l.tiles { // what the row's change adds to the gradient of others
+		own, grad := ws.d[t*panelRows*l.cols+(i-first)*l.cols:][:l.cols], ws.grad[t*l.cols:]
+		for c, v := range own {
+			own[c] = grad[c] - v
+		}
+	}
+	return gain
+}
+
+// stepCodes gives the numbers first … end-1 of a row, at columns at, their codes.
+// The gain is in units of the row's curvature.
+func (l *lattice) stepCodes(codes []int8, at []uint16, first, end int, x, grad, inverse, gb []float32, step float32, alive bool) (gain float64) {
+	inverseStep := float32(0)
+	if step > 0 {
+		inverseStep = 1 / step
+	}
+	for n := first; n < end; n++ {
+		c := int(at[n])
+		code := nearest((x[c]-grad[c]*inverse[c])*inverseStep, l.limit)
+		change := step*code - x[c]
+		codes[n] = int8(code)
+		if change == 0 {
+			continue
+		}
+		x[c] = step * code
+		if !alive {
+			continue
+		}
+		row := gb[c*l.cols:][:l.cols]
+		gain -= float64(change) * (float64(change)*float64(row[c]) + 2*float64(grad[c]))
+		add(grad, row, change)
+	}
+	return gain
+}
+
+// stepScale gives the numbers of group g of row i the best scale for their codes.
+func (l *lattice) stepScale(m block.Math, ws *latticeSpace, i, g int, codes []int8, to *uint16, unit float32) (gain float64) {
+	from, last := g*l.each, (g+1)*l.each-1
+	slope, curve := 0.0, 0.0
+	for t := from / l.kept; t <= last/l.kept; t++ {
+		clear(ws.q)
+		for n := max(from, t*l.kept); n <= min(last, (t+1)*l.kept-1); n++ {
+			ws.q[ws.at[n]] = float32(codes[n])
+		}
+		v, grad := ws.v[t*l.cols:][:l.cols], ws.grad[t*l.cols:][:l.cols]
+		m.Mul(v, l.cols, block.Set, ws.q, l.cols, 1, l.tiles[t].gb, l.cols, 1, l.cols, l.cols)
+		for c, q := range ws.q {
+			slope += float64(q) * float64(grad[c])
+			curve += float64(q) * float64(v[c])
+		}
+	}
+	if !(curve > 0) {
+		return 0
+	}
+	now := float16.Frombits(*to).Float32()
+	bits, next := half(now - float32(slope/curve)/unit)
+	change := unit*next - unit*now
+	gain = -float64(change) * (float64(change)*curve + 2*slope)
+	if !(gain > 0) {
+		return 0
+	}
+	*to = bits
+	for t := from / l.kept; t <= last/l.kept; t++ {
+		x := l.tiles[t].x[i*l.cols:][:l.cols]
+		for n := max(from, t*l.kept); n <= min(last, (t+1)*l.kept-1); n++ {
+			x[ws.at[n]] = unit * next * float32(codes[n])
+		}
+		add(ws.grad[t*l.cols:][:l.cols], ws.v[t*l.cols:], change)
+	}
+	return gain
+}
+
+// columns sets at to the columns that a row's masks, from group first on, keep.
+func columns(at []uint16, masks []uint8, first int) []uint16 {
+	if masks == nil {
+		for c := range at {
+			at[c] = uint16(c)
+		}
+		return at
+	}
+	for g, m := range masks[first:][:len(at)/2] {
+		at[2*g], at[2*g+1] = uint16(4*g+pairs[m][0]), uint16(4*g+pairs[m][1])
+	}
+	return at
+}
+
+// add adds f·y to x.
+func add(x, y []float32, f float32) {
+	y = y[:len(x)]
+	for len(x) >= 8 && len(y) >= 8 {
+		a, b := (*[8]float32)(x), (*[8]float32)(y)
+		a[0] += f * b[0]
+		a[1] += f * b[1]
+		a[2] += f * b[2]
+		a[3] += f * b[3]
+		a[4] += f * b[4]
+		a[5] += f * b[5]
+		a[6] += f * b[6]
+		a[7] += f * b[7]
+		x, y = x[8:], y[8:]
+	}
+	for i := range x {
+		x[i] += f * y[i]
+	}
+}
+
+func scale(x []float32, f float32) {
+	for i := range x {
+		x[i] *= f
+	}
+}
+
+// sized is a slice of n elements in x's memory if it is large enough.
+func sized[T any](x []T, n int) []T {
+	if cap(x) < n {
+		return make([]T, n)
+	}
+	return x[:n]
+}

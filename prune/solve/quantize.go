@@ -1,0 +1,451 @@
+package solve
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"armor/kernels/block"
+	"armor/kernels/sparse24"
+)
+
+// Rounding is how a layer gets onto a grid.
+type Rounding string
+
+const (
+	// Descent goes over the codes again and again, each time after A and B have been
+	// solved for in closed form: the default.
+	Descent Rounding = "descent"
+	Refit   Rounding = "refit" // rounds the core, solves for A and B once, and rounds those
+	Plain   Rounding = "plain" // rounds each number to the nearest
+)
+
+// Roundings are all of them, the default first.
+var Roundings = []Rounding{Descent, Refit, Plain}
+
+// GroupSize is the inputs that share a scale of a core.
+const GroupSize = 64
+
+// Grid says in what a layer is stored.
+type Grid struct {
+	Core     int // bits of the core's codes: 8 or 4; 0 for bf16
+	Wrappers int // of A's and B's: 8; 0 for bf16
+	Rounding Rounding
+	Sweeps   int // of the descent; 0 is 8
+}
+
+// Fits says whether a core of so many inputs can have codes.
+func (g Grid) Fits(in int) bool { return g.Core == 0 || in%GroupSize == 0 }
+
+// Quantized is a layer on a grid and how it came about.
+type Quantized struct {
+	Layer   Layer
+	Before  float64   // relative loss of the layer as it was
+	Loss    float64   // of Layer
+	Curve   []float64 // of the descent, after each of its sweeps
+	Seconds float64
+}
+
+// Quantize stores a pruned layer l of p in codes. The masks stay; everything else
+// follows the rounding of the core: p.W is what the layer is to come near, so p.W
+// may be the layer's own product. The result is nowhere worse than Plain's.
+func Quantize(ctx context.Context, p *Problem, l *Layer, g Grid, o Options) (_ *Quantized, err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = fmt.Errorf("internal error: %v", e)
+		}
+	}()
+	began := time.Now()
+	if g.Rounding == "" {
+		g.Rounding = Descent
+	}
+	orDefault(&g.Sweeps, 8)
+	o.Method = Armor
+	if l.A != nil {
+		o.BlockOut, o.BlockIn = l.BlockOut, l.BlockIn
+	}
+	if err := o.complete(p); err != nil {
+		return nil, err
+	}
+	if err := p.check(&o); err != nil {
+		return nil, err
+	}
+	if err := g.check(p, l); err != nil {
+		return nil, err
+	}
+	t, err := newTarget(p, &o)
+	if err != nil {
+		return nil, err
+	}
+	w := t.scaled()
+	r := &Quantized{Before: t.relative(t.anyLoss(l, w))}
+	r.Layer = l.plain(g)
+	r.Loss = t.relative(t.anyLoss(&r.Layer, w))
+	if g.Rounding != Plain && t.total > 0 {
+		q := newQuantizer(t, l, g, w)
+		if r.Curve, err = q.run(ctx); err != nil {
+			return nil, err
+		}
+		better := q.layer(l)
+		if loss := t.relative(t.anyLoss(&better, w)); loss <= r.Loss { // false for NaN
+			r.Layer, r.Loss = better, loss
+		}
+	}
+	r.Seconds = time.Since(began).Seconds()
+	return r, nil
+}
+
+func (g Grid) check(p *Problem, l *Layer) error {
+	switch {
+	case !slices.Contains(Roundings, g.Rounding):
+		return fmt.Errorf("unknown rounding %q, want one of %v", g.Rounding, Roundings)
+	case g.Core != 0 && g.Core != 4 && g.Core != 8 || g.Wrappers != 0 && g.Wrappers != 8:
+		return fmt.Errorf("codes of %d bits and of %d for wrappers, want 8 or 4, and 8", g.Core, g.Wrappers)
+	case l.Out != p.Out || l.In != p.In || len(l.Values) != p.Out*p.In/2 || len(l.Mask) != p.Out*p.In/4:
+		return fmt.Errorf("the layer is %d × %d, the weight %d × %d", l.Out, l.In, p.Out, p.In)
+	case !g.Fits(p.In):
+		return fmt.Errorf("%d inputs are no multiple of %d, which share a scale", p.In, GroupSize)
+	}
+	return nil
+}
+
+// anyLoss is ‖W′ − A·S·B′‖² of a layer with A and B or without, W′ as tiles.
+func (t *target) anyLoss(l *Layer, w []float32) float64 {
+	if l.A == nil {
+		return t.plainLoss(l)
+	}
+	return t.productLoss(l, w)
+}
+
+// plain rounds each number to the nearest of its type. The largest of those that
+// share a scale has the largest code.
+func (l *Layer) plain(g Grid) Layer {
+	q := *l
+	q.Values, q.Core = plainCodes(l.Values, g.Core, GroupSize/2)
+	if l.A != nil {
+		q.A, q.CodesA = plainCodes(l.A, g.Wrappers, l.BlockOut)
+		q.B, q.CodesB = plainCodes(l.B, g.Wrappers, l.BlockIn)
+	}
+	return q
+}
+
+// RoundGroups sets codes and f16 scales to x in groups of each numbers: with search
+// a scale is that of several with the least squared error, else the plain one.
+func RoundGroups(codes []int8, scales []uint16, x []float32, bits, each int, search bool) {
+	most, ones := limit(bits), make([]float32, each)
+	for i := range ones {
+		ones[i] = 1
+	}
+	for g := range scales {
+		part := x[g*each : (g+1)*each]
+		t := plainScale(part, most)
+		if search {
+			t = searchScale(part, ones, most)
+		}
+		scales[g], _ = half(t)
+		for i, v := range part {
+			codes[g*each+i] = 0
+			if t > 0 {
+				codes[g*each+i] = int8(nearest(v/t, most))
+			}
+		}
+	}
+}
+
+func plainCodes(x []float32, bits, each int) ([]float32, *Codes) {
+	y := slices.Clone(x)
+	if bits == 0 {
+		roundBF16(y)
+		return y, nil
+	}
+	c := newCodes(bits, len(x), each)
+	RoundGroups(c.Codes, c.Scales, x, bits, each, false)
+	c.Values(y)
+	return y, c
+}
+
+// quantizer is the descent of a layer whose core is on a grid, and in the end its
+// wrappers.
+type quantizer struct {
+	*descent
+	grid     Grid
+	wrapped  bool   // A and B are not the identity
+	core     *Codes // of s, nil in bf16
+	codesA   *Codes // of A, B as they are stored, nil in bf16
+	codesB   *Codes
+	lattices []latticeSpace // [threads]
+	inputs   []float32      // [nk, bi, bi], what takes a row of B to one of B′
+}
+
+func newQuantizer(t *target, l *Layer, g Grid, w []float32) *quantizer {
+	bo, bi := t.bo, t.bi
+	f := factors{a: make([]float32, t.p.Out*bo), b: make([]float32, t.p.In*bi),
+		s: make([]float32, t.p.Out*t.p.In), mask: make([]uint8, len(l.Mask))}
+	q := &quantizer{grid: g, wrapped: l.A != nil, lattices: make([]latticeSpace, t.threads), inputs: make([]float32, t.p.In*bi)}
+	inParallel(t.threads, t.p.Out, func(_, i int) {
+		a := f.a[i*bo:][:bo]
+		a[i%bo] = float32(1 / t.n.row[i])
+		if l.A != nil {
+			for c, v := range l.A[i*bo:][:bo] {
+				a[c] = float32(float64(v) / t.n.row[i])
+			}
+		}
+	})
+	inParallel(t.threads, t.p.In, func(_, i int) {
+		x := make([]float64, bi)
+		x[i%bi] = 1
+		t.scaleIn(q.inputs[i*bi:][:bi], x, i/bi)
+		if l.B == nil {
+			copy(f.b[i*bi:][:bi], q.inputs[i*bi:])
+			return
+		}
+		for c, v := range l.B[i*bi:][:bi] {
+			x[c] = float64(v)
+		}
+		t.scaleIn(f.b[i*bi:][:bi], x, i/bi)
+	})
+	q.descent = newFactors(t, f, w)
+	q.pace = pace{wrappers: 1, core: 1}
+	inParallel(t.threads, t.nj*t.nk, func(_, task int) {
+		j, k := task/t.nk, task%t.nk
+		s, mask := t.tile(f.s, j, k), t.quarter(f.mask, j, k)
+		for i := range bo {
+			row, first := s[i*bi:][:bi], ((j*bo+i)*t.p.In+k*bi)/sparse24.Group
+			copy(mask[i*bi/4:], l.Mask[first:][:bi/4])
+			l.expand(row, j*bo+i, k*bi)
+		}
+	})
+	return q
+}
+
+// run gives the losses after each sweep, relative.
+func (q *quantizer) run(ctx context.Context) (curve []float64, err error) {
+	if q.wrapped {
+		q.gauge()
+	}
+	q.products()
+	if q.grid.Core > 0 {
+		q.core = newCodes(q.grid.Core, len(q.s)/2, GroupSize/2)
+		q.searchScales()
+		q.stepCore(false)
+	}
+	sweeps := q.grid.Sweeps
+	switch {
+	case q.grid.Rounding == Refit:
+		q.solveWrappers()
+		sweeps = 0
+	case q.core == nil: // it was at its best before, given A and B
+		sweeps = 0
+	}
+	for range sweeps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if q.wrapped {
+			q.solveWrappers()
+		}
+		curve = append(curve, q.relative(q.stepCore(true)))
+	}
+	if !q.wrapped {
+		return curve, nil
+	}
+	// Each part that is rounded is made up for by those that still can.
+	q.roundA()
+	if q.grid.Rounding == Refit {
+		q.solveB1()
+		q.roundB()
+		return curve, nil
+	}
+	q.solveB1()
+	q.stepCore(true)
+	q.roundB()
+	for range lastSweeps {
+		q.stepCore(true)
+		q.descendA()
+		q.descendB()
+	}
+	curve = append(curve, q.relative(q.stepCore(true)))
+	return curve, nil
+}
+
+// lastSweeps go over all codes when A and B are rounded.
+const lastSweeps = 2
+
+// gauge moves factors between columns of A and rows of the core, and between
+// columns of the core and rows of B, so that those that share a scale are of about
+// one size. The product stays the same.
+func (q *quantizer) gauge() {
+	const size = 1.0 / 8 // of the core's numbers: their scales, and B's, are then far from f16's limits
+	bo, bi := q.bo, q.bi
+	inParallel(q.threads, q.nj, func(_, j int) {
+		a := q.a[j*bo*bo:][:bo*bo]
+		for c := range bo {
+			sum := 0.0
+			for i := range bo {
+				sum += float64(a[i*bo+c]) * float64(a[i*bo+c])
+			}
+			if !(sum > 0) {
+				continue
+			}
+			norm := math.Sqrt(sum)
+			for i := range bo {
+				a[i*bo+c] = float32(float64(a[i*bo+c]) / norm)
+			}
+			for k := range q.nk {
+				scale(q.tile(q.s, j, k)[c*bi:][:bi], float32(norm))
+			}
+		}
+	})
+	inParallel(q.threads, q.nk, func(_, k int) {
+		sums, counts := make([]float64, bi), make([]int, bi)
+		for j := range q.nj {
+			for i, v := range q.tile(q.s, j, k) {
+				if v != 0 {
+					sums[i%bi] += float64(v) * float64(v)
+					counts[i%bi]++
+				}
+			}
+		}
+		for c, sum := range sums {
+			if counts[c] == 0 {
+				continue
+			}
+			norm := math.Sqrt(sum/float64(counts[c])) / size
+			for j := range q.nj {
+				s := q.tile(q.s, j, k)
+				for i := c; i < len(s); i += bi {
+					s[i] = float32(float64(s[i]) / norm)
+				}
+			}
+			scale(q.b[(k*bi+c)*bi:][:bi], float32(norm))
+		}
+	})
+}
+
+// products makes AᵀA, A·S, B′ᵀ and B′·B′ᵀ.
+func (q *quantizer) products() {
+	q.productsA()
+	q.productsB()
+}
+
+func (q *quantizer) productsA() {
+	inParallel(q.threads, q.nj, func(worker, j int) { q.gramA(&q.spaces[worker], j) })
+}
+
+func (q *quantizer) productsB() {
+	bo, bi, m := q.bo, q.bi, q.math
+	inParallel(q.threads, q.nk, func(_, k int) {
+		for j := range q.nj {
+			m.Mul(q.tile(q.q, j, k), bi, block.Set, q.a[j*bo*bo:], bo, 1, q.tile(q.s, j, k), bi, bo, bi, bo)
+		}
+		q.gramB(k)
+	})
+}
+
+// solveWrappers solves for A and then for B.
+func (q *quantizer) solveWrappers() {
+	inParallel(q.threads, q.nj, func(worker, j int) { q.solveA(&q.spaces[worker], j) })
+	q.solveB1()
+}
+
+func (q *quantizer) solveB1() {
+	inParallel(q.threads, q.nk, func(worker, k int) { q.solveB(&q.spaces[worker], k) })
+}
+
+// strip is the tiles side by side whose scales are their own: as many as groups of
+// inputs end with a block.
+func (q *quantizer) strip() int {
+	n := 1
+	for n*q.bi%GroupSize != 0 {
+		n++
+	}
+	return n
+}
+
+// searchScales finds a scale for each row and group of the core.
+func (q *quantizer) searchScales() {
+	in, bo, bi := q.p.In, q.bo, q.bi
+	inParallel(q.threads, q.p.Out, func(_, i int) {
+		var x, weight [GroupSize / 2]float32
+		n, group := 0, i*in/GroupSize
+		for k := range q.nk {
+			s, mask := q.tile(q.s, i/bo, k)[i%bo*bi:][:bi], q.quarter(q.mask, i/bo, k)[i%bo*bi/4:][:bi/4]
+			gb := q.gb[k*bi*bi:]
+			for g, m := range mask {
+				for _, at := range pairs[m] {
+					c := 4*g + at
+					x[n], weight[n] = s[c], gb[c*bi+c]
+					n++
+				}
+				if n == len(x) {
+					q.core.Scales[group], _ = half(searchScale(x[:], weight[:], limit(q.grid.Core)))
+					n, group = 0, group+1
+				}
+			}
+		}
+	})
+}
+
+// stepCore makes one step of the core, and returns the loss after it. products, or
+// solveA and solveB, have been before it.
+func (q *quantizer) stepCore(scales bool) float64 {
+	if q.core == nil {
+		groups := (q.nj + batch - 1) / batch
+		inParallel(q.threads, q.nk*groups, func(worker, task int) {
+			k, g := task/groups, task%groups
+			q.stepCores(&q.spaces[worker], g*q.nj/groups, (g+1)*q.nj/groups, k)
+		})
+	} else {
+		n := q.strip()
+		strips := q.nk / n
+		inParallel(q.threads, q.nj*strips, func(worker, task int) {
+			q.stepStrip(worker, task/strips, task%strips*n, n, scales)
+		})
+	}
+	q.products()
+	return max(0, sum(q.losses)-sum(q.gains))
+}
+
+// stepStrip steps the codes of blocks (j, k) … (j, k+n-1).
+func (q *quantizer) stepStrip(worker, j, k, n int, scales bool) {
+	m, bo, bi, ws := q.math, q.bo, q.bi, &q.spaces[worker]
+	l := &lattice{rows: bo, cols: bi, ga: q.ga[j*bo*bo:][:bo*bo], codes: q.core,
+		first: (j*bo*q.p.In + k*bi) / 2, stride: q.p.In / 2, kept: bi / 2, each: GroupSize / 2, limit: limit(q.grid.Core)}
+	for at := k; at < k+n; at++ {
+		copy(ws.e, q.tile(q.w, j, at))
+		m.Mul(ws.e, bi, block.Sub, q.tile(q.q, j, at), bi, 1, q.b[at*bi*bi:], bi, bo, bi, bi)
+		q.losses[j*q.nk+at], q.gains[j*q.nk+at] = m.SquaredError(ws.e, ws.zero), 0
+		m.Mul(ws.t, bi, block.Set, q.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
+		g := make([]float32, bo*bi)
+		m.Mul(g, bi, block.Sub, ws.t, bi, 1, q.bt[at*bi*bi:], bi, bo, bi, bi)
+		l.tiles = append(l.tiles, latticeTile{q.tile(q.s, j, at), g, q.gb[at*bi*bi:][:bi*bi], q.quarter(q.mask, j, at)})
+	}
+	q.gains[j*q.nk+k] = l.descend(m, &q.lattices[worker], scales)
+}
+
+// layer is the result in stored form.
+func (q *quantizer) layer(from *Layer) Layer {
+	bo, bi := q.bo, q.bi
+	l := Layer{Out: from.Out, In: from.In, BlockOut: from.BlockOut, BlockIn: from.BlockIn, Mask: slices.Clone(from.Mask),
+		Values: make([]float32, len(from.Values)), Core: q.core, CodesA: q.codesA, CodesB: q.codesB}
+	if q.core != nil {
+		q.core.Values(l.Values)
+	} else {
+		inParallel(q.threads, q.nj*q.nk, func(_, task int) {
+			j, k := task/q.nk, task%q.nk
+			s, mask := q.tile(q.s, j, k), q.quarter(q.mask, j, k)
+			for g, m := range mask {
+				at := ((j*bo+4*g/bi)*q.p.In + k*bi + 4*g%bi) / 4
+				l.Mask[at] = m
+				l.Values[2*at], l.Values[2*at+1] = s[4*g+pairs[m][0]], s[4*g+pairs[m][1]]
+			}
+		})
+		roundBF16(l.Values)
+	}
+	if q.wrapped {
+		l.A, l.B = q.storedA(), q.storedB()
+	}
+	return l
+}
