@@ -18,10 +18,11 @@ import (
 )
 
 // Quantization stores a finished ARMOR folder in other numbers. Each layer comes as
-// near as it can to its own product A·S·B, so the dense model is not needed.
+// near as it can to the dense model's, or to its own product A·S·B without one.
 type Quantization struct {
 	Source  string // ARMOR folder with cores in bf16
 	Target  string // folder to write
+	Dense   string // folder of the model that the source was made of, or ""
 	Types   Types
 	Calib   string // calibration text, see calib.Open; "": all inputs count alike
 	Samples int    // windows of it
@@ -36,12 +37,14 @@ type Quantization struct {
 // requantize is a Quantization at work.
 type requantize struct {
 	*Quantization
-	ck     *checkpoint.Checkpoint
-	config *armorfmt.Config
-	shape  model.Shape
-	text   calib.Info
-	stream *stream // nil without calibration text
-	began  time.Time
+	ck         *checkpoint.Checkpoint
+	dense      *checkpoint.Checkpoint // or nil
+	config     *armorfmt.Config
+	shape      model.Shape
+	denseShape model.Shape
+	text       calib.Info
+	stream     *stream // nil without calibration text
+	began      time.Time
 }
 
 // Run does it. The target is absent or empty before, and whole afterwards or as it
@@ -60,6 +63,12 @@ func (q *Quantization) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.ck.Close()) }()
 	if err := r.open(); err != nil {
 		return err
+	}
+	if q.Dense != "" {
+		if err := r.openDense(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.dense.Close()) }()
 	}
 	if q.Calib != "" {
 		if err := r.calibrate(ctx); err != nil {
@@ -94,7 +103,28 @@ func (r *requantize) open() (err error) {
 	return r.Types.checkHead(&r.shape.Config)
 }
 
-// calibrate draws the windows.
+// openDense opens the dense model.
+func (r *requantize) openDense() (err error) {
+	if checkpoint.IsGGUF(r.Dense) {
+		return fmt.Errorf("%s: got a GGUF file, want the model's folder of safetensors files", r.Dense)
+	}
+	if r.dense, err = checkpoint.OpenFolder(r.Dense); err != nil {
+		return err
+	}
+	shape, err := model.ShapeOf(r.dense)
+	if err == nil && shape.Config != r.shape.Config {
+		err = fmt.Errorf("%s: was not made of %s: their sizes differ", r.Source, r.Dense)
+	}
+	if err == nil {
+		r.denseShape = shape
+	}
+	if err != nil {
+		return errors.Join(err, r.dense.Close())
+	}
+	return nil
+}
+
+// calibrate draws the windows, which run through the dense model if there is one.
 func (r *requantize) calibrate(ctx context.Context) error {
 	tok, err := model.LoadTokenizer(r.ck)
 	if err != nil {
@@ -110,7 +140,11 @@ func (r *requantize) calibrate(ctx context.Context) error {
 		return err
 	}
 	r.text = info
-	r.stream, err = newStream(ctx, r.ck, r.shape, r.Compute, windows, "")
+	ck, shape := r.ck, r.shape
+	if r.dense != nil {
+		ck, shape = r.dense, r.denseShape
+	}
+	r.stream, err = newStream(ctx, ck, shape, r.Compute, windows, "")
 	return err
 }
 
@@ -226,7 +260,7 @@ func (r *requantize) modules(ctx context.Context, w *armorfmt.Writer) (all []rep
 	return all, nil
 }
 
-// module quantizes one and writes it. Its losses are relative to its own product.
+// module quantizes one and writes it. Its losses are relative to what it is to come near.
 func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, g *gram) (one report.Module, err error) {
 	file, err := armorfmt.Open(r.ck, r.config, m.Name, m.Out, m.In)
 	if err != nil {
@@ -251,7 +285,9 @@ func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, 
 			}
 		}
 		math := block.New(r.Compute.ISA)
-		p.W = l.Product(math, r.Compute.Threads)
+		if p.W, err = r.weight(m, l, math); err != nil {
+			return one, err
+		}
 		q, err := solve.Quantize(ctx, p, l, grid, solve.Options{Threads: r.Compute.Threads, Math: math})
 		if err != nil {
 			return one, fmt.Errorf("%s: %w", m.Name, err)
@@ -265,4 +301,19 @@ func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, 
 	one.CoreDType = coreDType(l)
 	one.BytesDense, one.BytesValues, one.BytesIndex, one.BytesWrappers, one.BytesScales = b.Dense, b.Values, b.Index, b.Wrappers, b.Scales
 	return one, err
+}
+
+// weight is what a module is to come near, [out, in].
+func (r *requantize) weight(m *Module, l *solve.Layer, math block.Math) ([]float32, error) {
+	if r.dense == nil {
+		return l.Product(math, r.Compute.Threads), nil
+	}
+	t, err := r.dense.Need(m.Name+".weight", m.Out, m.In)
+	if err != nil {
+		return nil, err
+	}
+	w := make([]float32, m.Out*m.In)
+	err = t.ReadRows(w, 0, m.Out)
+	t.Release(0, m.Out)
+	return w, err
 }

@@ -22,8 +22,9 @@ func newQuantize() *cobra.Command {
 		Short: "Store a pruned model in int8 or int4",
 		Long: `Store the ARMOR folder MODEL, whose cores are in bf16, in the folder OUT with cores,
 wrappers, embedding and head in other numbers. The codes are searched, and A and B
-follow them, so that each layer stays near what it was: for inputs like those of the
-calibration text, or for all alike without one. MODEL is only read.`,
+follow them, so that each layer stays near what it was, or near the dense model's:
+for inputs like those of the calibration text, or for all alike without one. MODEL is
+only read.`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, a []string) (err error) {
 			if plain {
@@ -45,6 +46,11 @@ calibration text, or for all alike without one. MODEL is only read.`,
 			if q.Source, err = cli.FindModel(a[0]); err != nil {
 				return err
 			}
+			if q.Dense != "" {
+				if q.Dense, err = cli.FindModel(q.Dense); err != nil {
+					return err
+				}
+			}
 			q.Target, q.Version = a[1], versionString()
 			if !quiet {
 				q.Progress = progress{os.Stderr}.event
@@ -60,6 +66,7 @@ calibration text, or for all alike without one. MODEL is only read.`,
 	}
 	addTypes(c.Flags(), &q.Types)
 	c.Flags().BoolVar(&plain, "plain", false, "the same as --rounding plain")
+	c.Flags().StringVar(&q.Dense, "dense", "", "the `model` that MODEL was made of: come near that instead of MODEL itself")
 	c.Flags().StringVar(&q.Calib, "calib", "", "calibration text: a `file` .txt, .jsonl, either with .gz, or .parquet")
 	c.Flags().IntVar(&q.Samples, "samples", recipe.Samples, "windows of calibration text")
 	c.Flags().IntVar(&q.SeqLen, "seqlen", recipe.SeqLen, "tokens of each window")

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"armor/kernels/block"
+	"armor/kernels/ref"
 
 	"github.com/x448/float16"
 )
@@ -64,7 +65,7 @@ func plainScale(x []float32, limit float32) float32 {
 // largest numbers and is finer for the others.
 var shares = map[float32][]float32{
 	127: {1, 0.96, 0.92, 0.88, 0.84, 0.8},
-	7:   {1.05, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5},
+	7:   {1.1, 1.05, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5},
 }
 
 // searchScale finds a scale for x with little Σ weight·(x − scale·code)².
@@ -112,14 +113,24 @@ type lattice struct {
 	kept   int // numbers of a row of a tile
 	each   int // numbers that share a scale, of one tile or of several
 	limit  float32
+	level  func(row int) level
 }
+
+// level is how far a row of a lattice is on its way to the grid.
+type level uint8
+
+const (
+	free    level = iota // its numbers are floats; it must have masks
+	enters               // they were until now
+	settled              // they are codes times scales
+)
 
 // latticeTile is a tile of a lattice.
 type latticeTile struct {
 	x    []float32 // [rows, cols], zero where nothing is kept
 	g    []float32 // [rows, cols], half the gradient; used up
 	gb   []float32 // [cols, cols]
-	mask []uint8   // [rows, cols/4], or nil: all is kept
+	mask []uint8   // [rows, cols/4], or nil: all is kept and stays so
 }
 
 // latticeSpace is a worker's memory for lattices.
@@ -127,21 +138,26 @@ type latticeSpace struct {
 	at      []uint16  // [tiles, kept], columns that are kept
 	grad, v []float32 // [tiles, cols]
 	q       []float32 // [cols]
+	x       []float32 // [each]
+	weight  []float32 // [each]
 	d       []float32 // [tiles, panelRows, cols], changes of a panel's rows, times gb
 	inverse []float32 // [tiles, cols], 1/gb[c, c], or 0
+	pairs   []float32 // [tiles, cols/4, 6, 3], gb_pq⁻¹ of the masks: pp, pq, qq
 }
 
 // panelRows is how many rows' changes are carried to those below together.
 const panelRows = 16
 
 // descend visits each number once: it gets the best code given all others, which
-// is the nearest to where its parabola has its vertex. With scales those follow,
-// each the f16 nearest to the best for its codes. Where x is no multiple of its
-// scale yet, it becomes one, and those after it make up for that. Rows whose
-// curvature is not positive are rounded to the nearest.
+// is the nearest to where its parabola has its vertex. Where there are masks, the
+// two of a group get the best mask and codes together that are near the minimum.
+// A row that enters gets scales that fit it, its numbers come onto the grid one
+// after another, and each makes up for those before. Of a settled one scales follow,
+// too: each is the f16 nearest to the best for its codes. Rows whose curvature is
+// not positive are rounded to the nearest.
 //
-// It returns by how much the loss fell; from multiples on it never rises.
-func (l *lattice) descend(m block.Math, ws *latticeSpace, scales bool) (gain float64) {
+// It returns by how much the loss fell; without rows that enter it never rises.
+func (l *lattice) descend(m block.Math, ws *latticeSpace) (gain float64) {
 	n := len(l.tiles)
 	ws.at, ws.grad, ws.v = sized(ws.at, n*l.kept), sized(ws.grad, n*l.cols), sized(ws.v, n*l.cols)
 	ws.q, ws.d, ws.inverse = sized(ws.q, l.cols), sized(ws.d, n*panelRows*l.cols), sized(ws.inverse, n*l.cols)
@@ -152,11 +168,15 @@ func (l *lattice) descend(m block.Math, ws *latticeSpace, scales bool) (gain flo
 				ws.inverse[t*l.cols+c] = 1 / v
 			}
 		}
+		if l.tiles[t].mask != nil {
+			ws.pairs = sized(ws.pairs, n*l.cols/4*18)
+			l.invertPairs(ws.pairs[t*l.cols/4*18:], l.tiles[t].gb)
+		}
 	}
 	for first := 0; first < l.rows; first += panelRows {
 		last := min(first+panelRows, l.rows)
 		for i := first; i < last; i++ {
-			gain += l.row(m, ws, first, i, scales)
+			gain += l.row(m, ws, first, i, l.level(i))
 		}
 		if l.ga == nil || last == l.rows {
 			continue
@@ -170,7 +190,7 @@ func (l *lattice) descend(m block.Math, ws *latticeSpace, scales bool) (gain flo
 }
 
 // row descends row i of a panel that begins at first.
-func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, scales bool) (gain float64) {
+func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, level level) (gain float64) {
 	curve := float32(1)
 	if l.ga != nil {
 		curve = l.ga[i*l.rows+i]
@@ -181,6 +201,12 @@ func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, scales bool)
 	unit := float32(1)
 	if l.unit != nil {
 		unit = l.unit[i]
+	}
+	for t := range l.tiles {
+		columns(ws.at[t*l.kept:][:l.kept], l.tiles[t].mask, i*l.cols/4)
+	}
+	if level == enters {
+		l.searchScales(ws, i, halves, unit)
 	}
 	for t := range l.tiles {
 		tile, grad := &l.tiles[t], ws.grad[t*l.cols:][:l.cols]
@@ -195,17 +221,24 @@ func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, scales bool)
 		}
 		before := d[(i-first)*l.cols:][:l.cols]
 		copy(before, grad)
-		at := columns(ws.at[t*l.kept:][:l.kept], tile.mask, i*l.cols/4)
+		at := ws.at[t*l.kept:][:l.kept]
 		x, inverse := tile.x[i*l.cols:][:l.cols], ws.inverse[t*l.cols:][:l.cols]
 		for n := 0; n < l.kept; {
 			g := (t*l.kept + n) / l.each
 			end := min(l.kept, (g+1)*l.each-t*l.kept)
 			step := unit * float16.Frombits(halves[g]).Float32()
-			gain += l.stepCodes(codes[t*l.kept:], at, n, end, x, grad, inverse, tile.gb, step, alive) * float64(curve)
+			switch {
+			case tile.mask != nil && alive:
+				masks := tile.mask[i*l.cols/4:][:l.cols/4]
+				gain += l.stepGroups(codes[t*l.kept:], masks, n/2, end/2, x, grad, tile.gb, ws.pairs[t*l.cols/4*18:], step, level) * float64(curve)
+			case level != free:
+				gain += l.stepCodes(codes[t*l.kept:], at, n, end, x, grad, inverse, tile.gb, step, alive) * float64(curve)
+			}
 			n = end
 		}
+		columns(at, tile.mask, i*l.cols/4)
 	}
-	if scales && alive {
+	if level == settled && alive {
 		for g := range halves {
 			gain += l.stepScale(m, ws, i, g, codes, &halves[g], unit) * float64(curve)
 		}
@@ -243,6 +276,105 @@ func (l *lattice) stepCodes(codes []int8, at []uint16, first, end int, x, grad, 
 		add(grad, row, change)
 	}
 	return gain
+}
+
+// invertPairs sets inv to the inverses of gb for the pairs of each group's masks.
+func (l *lattice) invertPairs(inv, gb []float32) {
+	for k := range l.cols / 4 {
+		for i, pq := range pairs {
+			a, b := 4*k+pq[0], 4*k+pq[1]
+			to := inv[18*k+3*i:]
+			to[0], to[1], to[2] = ref.PairInverse(float64(gb[a*l.cols+a]), float64(gb[a*l.cols+b]), float64(gb[b*l.cols+b]))
+		}
+	}
+}
+
+// stepGroups gives the groups first … end-1 of a row the best mask and codes that
+// rounding one of the two and then the other finds.
+func (l *lattice) stepGroups(codes []int8, masks []uint8, first, end int, x, grad, gb, inverses []float32, step float32, level level) (gain float64) {
+	inverseStep := float32(0)
+	if step > 0 {
+		inverseStep = 1 / step
+	}
+	for k := first; k < end; k++ {
+		at := 4 * k
+		v, g := (*[4]float32)(x[at:]), (*[4]float32)(grad[at:])
+		var h [4][4]float32
+		for c := range h {
+			h[c] = [4]float32(gb[(at+c)*l.cols+at:])
+		}
+		var r [4]float32 // down from where the group is zero
+		present := float32(0)
+		for c := range r {
+			r[c] = h[c][0]*v[0] + h[c][1]*v[1] + h[c][2]*v[2] + h[c][3]*v[3] - g[c]
+			present += (r[c] - g[c]) * v[c]
+		}
+		best, pick, bestP, bestQ := present, -1, float32(0), float32(0)
+		if level == enters {
+			best = float32(math.Inf(-1))
+		}
+		for i, pq := range pairs {
+			a, b := pq[0]&3, pq[1]&3
+			inv := (*[3]float32)(inverses[18*k+3*i:])
+			rp, rq := r[a], r[b]
+			p, q := inv[0]*rp+inv[1]*rq, inv[1]*rp+inv[2]*rq
+			if !(rp*p+rq*q > best) { // less on the grid
+				continue
+			}
+			if level == free {
+				best, pick, bestP, bestQ = rp*p+rq*q, i, p, q
+				continue
+			}
+			hpp, hpq, hqq := h[a][a], h[a][b], h[b][b]
+			for range 2 { // p first, then q first
+				p0 := nearest(p*inverseStep, l.limit)
+				q0 := float32(0)
+				if hqq > 0 {
+					q0 = nearest((rq-hpq*step*p0)/hqq*inverseStep, l.limit)
+				}
+				sp, sq := step*p0, step*q0
+				if w := sp*(2*rp-hpp*sp) + sq*(2*rq-hqq*sq) - 2*hpq*sp*sq; w > best {
+					best, pick, bestP, bestQ = w, i, p0, q0
+					if a > b { // in the second round
+						bestP, bestQ = q0, p0
+					}
+				}
+				a, b = b, a
+				p, rp, rq, hpp, hqq = q, rq, rp, hqq, hpp
+			}
+		}
+		if pick < 0 {
+			continue
+		}
+		gain += float64(best - present)
+		masks[k] = uint8(pick)
+		if level != free {
+			codes[2*k], codes[2*k+1] = int8(bestP), int8(bestQ)
+			bestP, bestQ = step*bestP, step*bestQ
+		}
+		var to [4]float32
+		to[pairs[pick][0]], to[pairs[pick][1]] = bestP, bestQ
+		for c := range to {
+			if change := to[c] - v[c]; change != 0 {
+				v[c] = to[c]
+				add(grad, gb[(at+c)*l.cols:][:l.cols], change)
+			}
+		}
+	}
+	return gain
+}
+
+// searchScales finds scales for row i as it is.
+func (l *lattice) searchScales(ws *latticeSpace, i int, halves []uint16, unit float32) {
+	ws.x, ws.weight = sized(ws.x, l.each), sized(ws.weight, l.each)
+	for g := range halves {
+		for n := range ws.x {
+			t, c := (g*l.each+n)/l.kept, int(ws.at[g*l.each+n])
+			ws.x[n] = l.tiles[t].x[i*l.cols+c] / unit
+			ws.weight[n] = l.tiles[t].gb[c*l.cols+c]
+		}
+		halves[g], _ = half(searchScale(ws.x, ws.weight, l.limit))
+	}
 }
 
 // stepScale gives the numbers of group g of row i the best scale for their codes.

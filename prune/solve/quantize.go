@@ -33,7 +33,7 @@ type Grid struct {
 	Core     int // bits of the core's codes: 8 or 4; 0 for bf16
 	Wrappers int // of A's and B's: 8; 0 for bf16
 	Rounding Rounding
-	Sweeps   int // of the descent; 0 is 8
+	Sweeps   int // of the descent, 5 or more; 0 is 8
 }
 
 // Fits says whether a core of so many inputs can have codes.
@@ -103,6 +103,8 @@ func (g Grid) check(p *Problem, l *Layer) error {
 		return fmt.Errorf("unknown rounding %q, want one of %v", g.Rounding, Roundings)
 	case g.Core != 0 && g.Core != 4 && g.Core != 8 || g.Wrappers != 0 && g.Wrappers != 8:
 		return fmt.Errorf("codes of %d bits and of %d for wrappers, want 8 or 4, and 8", g.Core, g.Wrappers)
+	case g.Sweeps < leastSweeps:
+		return fmt.Errorf("%d sweeps, want %d or more", g.Sweeps, leastSweeps)
 	case l.Out != p.Out || l.In != p.In || len(l.Values) != p.Out*p.In/2 || len(l.Mask) != p.Out*p.In/4:
 		return fmt.Errorf("the layer is %d × %d, the weight %d × %d", l.Out, l.In, p.Out, p.In)
 	case !g.Fits(p.In):
@@ -228,25 +230,26 @@ func (q *quantizer) run(ctx context.Context) (curve []float64, err error) {
 	q.products()
 	if q.grid.Core > 0 {
 		q.core = newCodes(q.grid.Core, len(q.s)/2, GroupSize/2)
-		q.searchScales()
-		q.stepCore(false)
 	}
 	sweeps := q.grid.Sweeps
 	switch {
 	case q.grid.Rounding == Refit:
+		if q.core != nil {
+			q.stepCore(func(int) level { return enters })
+		}
 		q.solveWrappers()
 		sweeps = 0
 	case q.core == nil: // it was at its best before, given A and B
 		sweeps = 0
 	}
-	for range sweeps {
+	for n := range sweeps {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if q.wrapped {
 			q.solveWrappers()
 		}
-		curve = append(curve, q.relative(q.stepCore(true)))
+		curve = append(curve, q.relative(q.stepCore(stage(n))))
 	}
 	if !q.wrapped {
 		return curve, nil
@@ -259,16 +262,37 @@ func (q *quantizer) run(ctx context.Context) (curve []float64, err error) {
 		return curve, nil
 	}
 	q.solveB1()
-	q.stepCore(true)
+	q.stepCore(settledAll)
 	q.roundB()
 	for range lastSweeps {
-		q.stepCore(true)
+		q.stepCore(settledAll)
 		q.descendA()
 		q.descendB()
 	}
-	curve = append(curve, q.relative(q.stepCore(true)))
+	curve = append(curve, q.relative(q.stepCore(settledAll)))
 	return curve, nil
 }
+
+func settledAll(int) level { return settled }
+
+// stage is the levels of a core's rows in sweep n: a half of them comes onto the grid
+// in the second sweep, then a quarter, and another, so that the others make up for
+// those before.
+func stage(n int) func(row int) level {
+	return func(row int) level {
+		entry := [4]int{3, 2, 1, 1}[row%4]
+		switch {
+		case n < entry:
+			return free
+		case n == entry:
+			return enters
+		}
+		return settled
+	}
+}
+
+// leastSweeps bring all rows onto the grid and then go over them once more.
+const leastSweeps = 5
 
 // lastSweeps go over all codes when A and B are rounded.
 const lastSweeps = 2
@@ -364,33 +388,9 @@ func (q *quantizer) strip() int {
 	return n
 }
 
-// searchScales finds a scale for each row and group of the core.
-func (q *quantizer) searchScales() {
-	in, bo, bi := q.p.In, q.bo, q.bi
-	inParallel(q.threads, q.p.Out, func(_, i int) {
-		var x, weight [GroupSize / 2]float32
-		n, group := 0, i*in/GroupSize
-		for k := range q.nk {
-			s, mask := q.tile(q.s, i/bo, k)[i%bo*bi:][:bi], q.quarter(q.mask, i/bo, k)[i%bo*bi/4:][:bi/4]
-			gb := q.gb[k*bi*bi:]
-			for g, m := range mask {
-				for _, at := range pairs[m] {
-					c := 4*g + at
-					x[n], weight[n] = s[c], gb[c*bi+c]
-					n++
-				}
-				if n == len(x) {
-					q.core.Scales[group], _ = half(searchScale(x[:], weight[:], limit(q.grid.Core)))
-					n, group = 0, group+1
-				}
-			}
-		}
-	})
-}
-
 // stepCore makes one step of the core, and returns the loss after it. products, or
 // solveA and solveB, have been before it.
-func (q *quantizer) stepCore(scales bool) float64 {
+func (q *quantizer) stepCore(level func(row int) level) float64 {
 	if q.core == nil {
 		groups := (q.nj + batch - 1) / batch
 		inParallel(q.threads, q.nk*groups, func(worker, task int) {
@@ -401,7 +401,7 @@ func (q *quantizer) stepCore(scales bool) float64 {
 		n := q.strip()
 		strips := q.nk / n
 		inParallel(q.threads, q.nj*strips, func(worker, task int) {
-			q.stepStrip(worker, task/strips, task%strips*n, n, scales)
+			q.stepStrip(worker, task/strips, task%strips*n, n, level)
 		})
 	}
 	q.products()
@@ -409,10 +409,10 @@ func (q *quantizer) stepCore(scales bool) float64 {
 }
 
 // stepStrip steps the codes of blocks (j, k) … (j, k+n-1).
-func (q *quantizer) stepStrip(worker, j, k, n int, scales bool) {
+func (q *quantizer) stepStrip(worker, j, k, n int, level func(row int) level) {
 	m, bo, bi, ws := q.math, q.bo, q.bi, &q.spaces[worker]
 	l := &lattice{rows: bo, cols: bi, ga: q.ga[j*bo*bo:][:bo*bo], codes: q.core,
-		first: (j*bo*q.p.In + k*bi) / 2, stride: q.p.In / 2, kept: bi / 2, each: GroupSize / 2, limit: limit(q.grid.Core)}
+		first: (j*bo*q.p.In + k*bi) / 2, stride: q.p.In / 2, kept: bi / 2, each: GroupSize / 2, limit: limit(q.grid.Core), level: level}
 	for at := k; at < k+n; at++ {
 		copy(ws.e, q.tile(q.w, j, at))
 		m.Mul(ws.e, bi, block.Sub, q.tile(q.q, j, at), bi, 1, q.b[at*bi*bi:], bi, bo, bi, bi)
@@ -422,26 +422,29 @@ func (q *quantizer) stepStrip(worker, j, k, n int, scales bool) {
 		m.Mul(g, bi, block.Sub, ws.t, bi, 1, q.bt[at*bi*bi:], bi, bo, bi, bi)
 		l.tiles = append(l.tiles, latticeTile{q.tile(q.s, j, at), g, q.gb[at*bi*bi:][:bi*bi], q.quarter(q.mask, j, at)})
 	}
-	q.gains[j*q.nk+k] = l.descend(m, &q.lattices[worker], scales)
+	q.gains[j*q.nk+k] = l.descend(m, &q.lattices[worker])
 }
 
 // layer is the result in stored form.
 func (q *quantizer) layer(from *Layer) Layer {
 	bo, bi := q.bo, q.bi
-	l := Layer{Out: from.Out, In: from.In, BlockOut: from.BlockOut, BlockIn: from.BlockIn, Mask: slices.Clone(from.Mask),
+	l := Layer{Out: from.Out, In: from.In, BlockOut: from.BlockOut, BlockIn: from.BlockIn, Mask: make([]uint8, len(from.Mask)),
 		Values: make([]float32, len(from.Values)), Core: q.core, CodesA: q.codesA, CodesB: q.codesB}
 	if q.core != nil {
 		q.core.Values(l.Values)
-	} else {
-		inParallel(q.threads, q.nj*q.nk, func(_, task int) {
-			j, k := task/q.nk, task%q.nk
-			s, mask := q.tile(q.s, j, k), q.quarter(q.mask, j, k)
-			for g, m := range mask {
-				at := ((j*bo+4*g/bi)*q.p.In + k*bi + 4*g%bi) / 4
-				l.Mask[at] = m
+	}
+	inParallel(q.threads, q.nj*q.nk, func(_, task int) {
+		j, k := task/q.nk, task%q.nk
+		s, mask := q.tile(q.s, j, k), q.quarter(q.mask, j, k)
+		for g, m := range mask {
+			at := ((j*bo+4*g/bi)*q.p.In + k*bi + 4*g%bi) / 4
+			l.Mask[at] = m
+			if q.core == nil {
 				l.Values[2*at], l.Values[2*at+1] = s[4*g+pairs[m][0]], s[4*g+pairs[m][1]]
 			}
-		})
+		}
+	})
+	if q.core == nil {
 		roundBF16(l.Values)
 	}
 	if q.wrapped {

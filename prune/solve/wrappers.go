@@ -64,17 +64,17 @@ func (q *quantizer) roundA() {
 		return
 	}
 	q.codesA = newCodes(q.grid.Wrappers, len(q.a), q.bo)
-	q.latticesA(true)
+	q.latticesA(enters)
 }
 
 // descendA goes over A's codes.
 func (q *quantizer) descendA() {
 	if q.codesA != nil {
-		q.latticesA(false)
+		q.latticesA(settled)
 	}
 }
 
-func (q *quantizer) latticesA(search bool) {
+func (q *quantizer) latticesA(at level) {
 	bo, most := q.bo, limit(8)
 	unit := make([]float32, q.p.Out)
 	for i, r := range q.n.row {
@@ -85,21 +85,9 @@ func (q *quantizer) latticesA(search bool) {
 		a := q.a[j*bo*bo:][:bo*bo]
 		gram, down := q.systemA(ws, j)
 		scale(down, -1)
-		if search {
-			weight, x := make([]float32, bo), make([]float32, bo)
-			for c := range weight {
-				weight[c] = gram[c*bo+c]
-			}
-			for i := range bo {
-				for c, v := range a[i*bo:][:bo] {
-					x[c] = float32(float64(v) * q.n.row[j*bo+i])
-				}
-				q.codesA.Scales[j*bo+i], _ = half(searchScale(x, weight, most))
-			}
-		}
 		l := &lattice{rows: bo, cols: bo, tiles: []latticeTile{{x: a, g: down, gb: gram}}, unit: unit[j*bo:][:bo],
-			codes: q.codesA, first: j * bo * bo, stride: bo, kept: bo, each: bo, limit: most}
-		l.descend(q.math, &q.lattices[worker], !search)
+			codes: q.codesA, first: j * bo * bo, stride: bo, kept: bo, each: bo, limit: most, level: func(int) level { return at }}
+		l.descend(q.math, &q.lattices[worker])
 	})
 	q.products()
 }
@@ -112,21 +100,21 @@ func (q *quantizer) roundB() {
 		return
 	}
 	q.codesB = newCodes(q.grid.Wrappers, len(q.b), q.bi)
-	q.latticesB(true)
+	q.latticesB(enters)
 }
 
 // descendB goes over B's codes.
 func (q *quantizer) descendB() {
 	if q.codesB != nil {
-		q.latticesB(false)
+		q.latticesB(settled)
 	}
 }
 
 // latticesB works on B as it is stored: the loss weighs its columns by the inputs.
-func (q *quantizer) latticesB(search bool) {
+func (q *quantizer) latticesB(at level) {
 	bi, m, most := q.bi, q.math, limit(8)
 	b := make([]float32, len(q.b))
-	if search {
+	if at == enters {
 		q.unscaledB(b)
 	} else {
 		q.codesB.Values(b)
@@ -139,18 +127,9 @@ func (q *quantizer) latticesB(search bool) {
 		m.Transpose(from, bi, to, bi, bi, bi)
 		m.Mul(weights, bi, block.Set, to, bi, 1, from, bi, bi, bi, bi)
 		m.Mul(g, bi, block.Sub, down, bi, 1, from, bi, bi, bi, bi)
-		if search {
-			weight := make([]float32, bi)
-			for c := range weight {
-				weight[c] = weights[c*bi+c]
-			}
-			for i := range bi {
-				q.codesB.Scales[k*bi+i], _ = half(searchScale(b[(k*bi+i)*bi:][:bi], weight, most))
-			}
-		}
 		l := &lattice{rows: bi, cols: bi, tiles: []latticeTile{{x: b[k*bi*bi:][:bi*bi], g: g, gb: weights}}, ga: gram,
-			codes: q.codesB, first: k * bi * bi, stride: bi, kept: bi, each: bi, limit: most}
-		l.descend(m, &q.lattices[worker], !search)
+			codes: q.codesB, first: k * bi * bi, stride: bi, kept: bi, each: bi, limit: most, level: func(int) level { return at }}
+		l.descend(m, &q.lattices[worker])
 	})
 	q.takeB(b)
 	q.productsB()
