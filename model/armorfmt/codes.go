@@ -308,6 +308,22 @@ type Quantized struct {
 
 var _ kernels.Coded = (*Quantized)(nil)
 
+// QuantizedShape reads the shape of a quantized dense module.
+func QuantizedShape(ck *checkpoint.Checkpoint, module string) (out, in int, err error) {
+	t, ok := ck.Tensor(module + ".q")
+	if !ok {
+		return 0, 0, fmt.Errorf("%s: tensor %s.q: missing", ck.Path, strictjson.Name(module))
+	}
+	if len(t.Shape) != 2 || t.Shape[1] < 1 || t.DType != checkpoint.I8 && t.DType != checkpoint.U8 {
+		return 0, 0, t.Errorf("got %v of shape %v, want a matrix in I8 or U8", t.DType, t.Shape)
+	}
+	out, in = t.Shape[0], t.Shape[1]
+	if t.DType == checkpoint.U8 {
+		in *= 2
+	}
+	return out, in, nil
+}
+
 // OpenQuantized finds the tensors of a dense module [out, in] that Config says is
 // quantized.
 func OpenQuantized(ck *checkpoint.Checkpoint, c *Config, module string, out, in int) (*Quantized, error) {

@@ -346,18 +346,33 @@ func (l *lattice) stepGroups(codes []int8, masks []uint8, first, end int, x, gra
 		if pick < 0 {
 			continue
 		}
-		gain += float64(best - present)
+		p, q := bestP, bestQ
+		if level != free {
+			p, q = step*p, step*q
+		}
+		var to, change [4]float32
+		to[pairs[pick][0]], to[pairs[pick][1]] = p, q
+		fall := 0.0 // best - present, but for what cancels in it
+		for c := range to {
+			change[c] = to[c] - v[c]
+			fall -= 2 * float64(change[c]) * float64(g[c])
+		}
+		for c, d := range change {
+			fall -= float64(d) * (float64(h[c][0])*float64(change[0]) + float64(h[c][1])*float64(change[1]) +
+				float64(h[c][2])*float64(change[2]) + float64(h[c][3])*float64(change[3]))
+		}
+		if level != enters && !(fall > 0) {
+			continue
+		}
+		gain += fall
 		masks[k] = uint8(pick)
 		if level != free {
 			codes[2*k], codes[2*k+1] = int8(bestP), int8(bestQ)
-			bestP, bestQ = step*bestP, step*bestQ
 		}
-		var to [4]float32
-		to[pairs[pick][0]], to[pairs[pick][1]] = bestP, bestQ
-		for c := range to {
-			if change := to[c] - v[c]; change != 0 {
-				v[c] = to[c]
-				add(grad, gb[(at+c)*l.cols:][:l.cols], change)
+		*v = to
+		for c, d := range change {
+			if d != 0 {
+				add(grad, gb[(at+c)*l.cols:][:l.cols], d)
 			}
 		}
 	}
