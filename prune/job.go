@@ -406,11 +406,11 @@ func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
 	o := r.Recipe.options(m)
 	o.Threads, o.Math = r.Compute.Threads, block.New(r.Compute.ISA)
 	result, err := solve.Prune(context.Background(), p, o)
-	g := r.Recipe.grid(m.In)
-	if err != nil || !integers(g) {
+	grid := r.Recipe.grid(m.In)
+	if err != nil || !integers(grid) {
 		return result, err
 	}
-	q, err := r.Recipe.quantize(context.Background(), p, &result.Layer, result.LossRounded, g, o)
+	q, err := r.Recipe.quantize(context.Background(), p, &result.Layer, grid, o)
 	if err != nil {
 		return nil, err
 	}

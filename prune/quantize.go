@@ -292,11 +292,7 @@ func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, 
 			return one, err
 		}
 		o := solve.Options{Threads: r.Compute.Threads, Math: math}
-		before, err := solve.Loss(p, l, o)
-		if err != nil {
-			return one, fmt.Errorf("%s: %w", m.Name, err)
-		}
-		q, err := r.Types.quantize(ctx, p, l, before, grid, o)
+		q, err := r.Types.quantize(ctx, p, l, grid, o)
 		if err != nil {
 			return one, fmt.Errorf("%s: %w", m.Name, err)
 		}

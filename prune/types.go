@@ -50,10 +50,10 @@ func (t *Types) check() error {
 	return nil
 }
 
-// quantize stores a layer of p in codes; loss is the layer's in bf16.
-func (t *Types) quantize(ctx context.Context, p *solve.Problem, l *solve.Layer, loss float64, g solve.Grid, o solve.Options) (*solve.Quantized, error) {
+// quantize stores a layer of p in codes.
+func (t *Types) quantize(ctx context.Context, p *solve.Problem, l *solve.Layer, g solve.Grid, o solve.Options) (*solve.Quantized, error) {
 	q, err := solve.Quantize(ctx, p, l, g, o)
-	if err != nil || g.Core != 4 || t.Int8Above == 0 || q.Loss <= t.Int8Above*loss {
+	if err != nil || g.Core != 4 || t.Int8Above == 0 || q.Loss <= t.Int8Above*q.Before {
 		return q, err
 	}
 	g.Core = 8
