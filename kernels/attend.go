@@ -17,6 +17,8 @@ type attendScratch struct {
 	weight []byte           // a chunk's probabilities as a panel
 	scores []float32        // [rows, attendChunk]
 	out    []float32        // [rows, head_dim padded]
+	tiles  []uint16         // [expanded, 16·head_dim padded]: int8 codes as bf16
+	scales []float32        // [attendChunk]: of int8 keys, then values
 	max    [maxTokens]float32
 	sum    [maxTokens]float32
 }
@@ -44,16 +46,19 @@ func (p *pass) Attend(dst, qkv Buf, b *Batch, layer int) {
 	if j.dst.cols != j.heads*hd || j.dst.rows != j.qkv.rows {
 		want(false, "Attend", "[%d, %d] from [%d, %d]", j.dst.rows, j.dst.cols, j.qkv.rows, j.qkv.cols)
 	}
-	j.types = p.c.denseTypes(8 * j.kv.Type.Size())
+	j.types = p.c.denseTypes(j.kv.tileBits())
 	for w := range j.scratch {
 		s := &j.scratch[w]
-		if rows := p.c.plan(j.types, maxTokens).big; len(s.q) < rows*hd || len(s.scores) < rows*attendChunk {
-			s.q = make([]float32, rows*hd)
-			s.list = make([]unsafe.Pointer, attendChunk/PageTokens)
-			s.panel = make([]byte, 4*rows*j.types.pitch(hd))
-			s.weight = make([]byte, 4*rows*j.types.pitch(attendChunk))
-			s.scores = make([]float32, rows*attendChunk)
-			s.out = make([]float32, rows*j.kv.padded)
+		rows := p.c.plan(j.types, maxTokens).big
+		grow(&s.q, rows*hd)
+		grow(&s.list, attendChunk/PageTokens)
+		grow(&s.panel, 4*rows*j.types.pitch(hd))
+		grow(&s.weight, 4*rows*j.types.pitch(attendChunk))
+		grow(&s.scores, rows*attendChunk)
+		grow(&s.out, rows*j.kv.padded)
+		if j.kv.Type == Int8 {
+			grow(&s.scales, attendChunk)
+			grow(&s.tiles, j.expanded()*PageTokens*j.kv.padded)
 		}
 	}
 	tasks := 0
@@ -95,9 +100,11 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 		n := min(attendChunk, keys-at)
 		pages := seq.Pages[at/PageTokens : PagesFor(at+n)]
 		j.score(s, pages, head, mr)
+		j.scaled(s, pages, n, head, rows, false)
 		for r := range rows {
 			j.soften(s, r, seq.Pos+(first+r)/j.share+1-at, len(pages)*PageTokens)
 		}
+		j.scaled(s, pages, n, head, rows, true)
 		c.activations(j.types, false, s.weight, j.types.pitch(attendChunk), s.scores, attendChunk, rows, len(pages)*PageTokens, mr, nil)
 		j.weigh(s, pages, n, head, mr)
 	}
@@ -114,20 +121,59 @@ func (j *attendJob) query(row, r, head int) []float32 {
 	return j.qkv.row(row + r/j.share)[(head*j.share+r%j.share)*hd:][:hd]
 }
 
+// expanded is how many pages' int8 codes are bf16 at a time: what AMX multiplies
+// together, or one.
+func (j *attendJob) expanded() int {
+	if j.types == bf16amx {
+		return attendChunk / PageTokens
+	}
+	return 1
+}
+
+// operand is memory of a page as a product reads it: int8 codes become bf16, in
+// the room of page i of a chunk.
+func (j *attendJob) operand(s *attendScratch, i int, mem []byte) unsafe.Pointer {
+	if j.kv.Type != Int8 {
+		return unsafe.Pointer(&mem[0])
+	}
+	tile := s.tiles[i%j.expanded()*PageTokens*j.kv.padded:][:len(mem)]
+	j.c.codesToBF16(tile, asI8(mem))
+	return unsafe.Pointer(&tile[0])
+}
+
 // score multiplies the queries in the panel with the keys of the pages.
 func (j *attendJob) score(s *attendScratch, pages []int32, head, mr int) {
 	k := j.kv.HeadDim / j.kv.perStep()
-	if j.types == bf16amx {
-		for i, page := range pages {
-			s.list[i] = unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
+	for i, page := range pages {
+		keys := j.operand(s, i, j.kv.keys(page, j.layer, head))
+		if j.types == bf16amx {
+			s.list[i] = keys
+			continue
 		}
+		j.c.dense(j.types, 1, mr, keys, 0, unsafe.Pointer(&s.panel[0]), k, &s.scores[i*PageTokens], attendChunk, false)
+	}
+	if j.types == bf16amx {
 		pitch := j.types.pitch(j.kv.HeadDim)
 		j.c.tiles(false, s.list[:len(pages)], mr, unsafe.Pointer(&s.panel[0]), pitch, k, &s.scores[0], attendChunk, false)
+	}
+}
+
+// scaled multiplies the first n scores of each row with the scales of int8 keys,
+// or of values.
+func (j *attendJob) scaled(s *attendScratch, pages []int32, n, head, rows int, values bool) {
+	if j.kv.Type != Int8 {
 		return
 	}
 	for i, page := range pages {
-		keys := unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
-		j.c.dense(j.types, 1, mr, keys, 0, unsafe.Pointer(&s.panel[0]), k, &s.scores[i*PageTokens], attendChunk, false)
+		k, v := j.kv.scales(page, j.layer, head)
+		if values {
+			k = v
+		}
+		copy(s.scales[i*PageTokens:], k)
+	}
+	for r := range rows {
+		row := s.scores[r*attendChunk:][:n]
+		j.c.scaleMul(row, row, s.scales, 1)
 	}
 }
 
@@ -157,19 +203,14 @@ func (j *attendJob) soften(s *attendScratch, r, n, width int) {
 // weigh adds the values of n keys, weighted by the panel's probabilities.
 func (j *attendJob) weigh(s *attendScratch, pages []int32, n, head, mr int) {
 	step := j.kv.perStep()
-	if j.types == bf16amx {
-		for i, page := range pages {
-			s.list[i] = unsafe.Pointer(&j.kv.values(page, j.layer, head)[0])
-		}
-		last := ceil(n-(len(pages)-1)*PageTokens, step)
-		pitch := j.types.pitch(attendChunk)
-		j.c.tileSums(s.list[:len(pages)], last, j.kv.padded/tileRows, mr, unsafe.Pointer(&s.weight[0]), pitch, &s.out[0], j.kv.padded)
-		return
-	}
 	pagePanel := PageTokens * mr * j.types.activationSize()
-	tiles, stride := j.kv.padded/tileRows, PageTokens*tileRows*j.kv.Type.Size()
+	tiles, stride := j.kv.padded/tileRows, PageTokens*tileRows*j.kv.tileBits()/8
 	for i, page := range pages {
-		values := j.kv.values(page, j.layer, head)
+		values := j.operand(s, i, j.kv.values(page, j.layer, head))
+		if j.types == bf16amx {
+			s.list[i] = values
+			continue
+		}
 		k := (min(PageTokens, n-i*PageTokens) + step - 1) / step
 		x := unsafe.Pointer(&s.weight[i*pagePanel])
 		for t := 0; t < tiles; {
@@ -177,8 +218,13 @@ func (j *attendJob) weigh(s *attendScratch, pages []int32, n, head, mr int) {
 			if most := j.c.rowTiles(mr); tiles-t >= most {
 				rows = most
 			}
-			j.c.dense(j.types, rows, mr, unsafe.Pointer(&values[t*stride]), stride, x, k, &s.out[t*tileRows], j.kv.padded, true)
+			j.c.dense(j.types, rows, mr, unsafe.Add(values, t*stride), stride, x, k, &s.out[t*tileRows], j.kv.padded, true)
 			t += rows
 		}
+	}
+	if j.types == bf16amx {
+		last := ceil(n-(len(pages)-1)*PageTokens, step)
+		pitch := j.types.pitch(attendChunk)
+		j.c.tileSums(s.list[:len(pages)], last, j.kv.padded/tileRows, mr, unsafe.Pointer(&s.weight[0]), pitch, &s.out[0], j.kv.padded)
 	}
 }

@@ -43,6 +43,8 @@ func (c *CPU) rope(x, cos, sin []float32)                     { ref.Rope(x, cos,
 func (c *CPU) scale(x []float32, s float32)                   { ref.Scale(x, s) }
 func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) }
 
+func (c *CPU) codesToBF16(dst []uint16, src []int8) { ref.CodesToBF16(dst, src) }
+
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
 	switch {
 	case t == bf16bf16:

@@ -97,6 +97,19 @@ func (c *CPU) add(dst, x []float32) {
 	}
 }
 
+// codesToBF16 gives int8 codes as bf16, exactly.
+func (c *CPU) codesToBF16(dst []uint16, src []int8) {
+	_ = src[:len(dst)]
+	switch {
+	case c.isa >= AVX512:
+		amd64.CodesToBF16AVX512(dst, src)
+	case c.isa == AVX2:
+		amd64.CodesToBF16AVX2(dst, src)
+	default:
+		ref.CodesToBF16(dst, src)
+	}
+}
+
 // panel packs rows of src for the dense kernels.
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
 	round := t == bf16f32 && c.compute == BF16

@@ -9,7 +9,9 @@ import (
 // kvPool is the CPU's KV. Within a page each layer and key head has its keys
 // as one weight tile whose rows are the positions, [head_dim][16], and its values
 // as tiles whose rows are the dimensions, [head_dim/16][position][16]: attention
-// then is two dense products. bf16 comes in pairs along the second axis.
+// then is two dense products. bf16 and int8 come in pairs along the second axis;
+// int8 codes are made bf16 before a product. Their scales, f32, one for each
+// position's key and value, [2][16], lie behind the codes.
 type kvPool struct {
 	KVShape
 	c        *CPU
@@ -26,6 +28,9 @@ func (c *CPU) NewKV(s KVShape) (KV, error) {
 	}
 	k := &kvPool{KVShape: s, c: c, padded: roundUp(s.HeadDim, tileRows)}
 	k.headSize = PageTokens * (s.HeadDim + k.padded) * s.Type.Size()
+	if s.Type == Int8 {
+		k.headSize += 2 * PageTokens * 4
+	}
 	k.pageSize = k.headSize * s.KVHeads * s.Layers
 	return k, nil
 }
@@ -52,42 +57,70 @@ func (k *kvPool) keys(page int32, layer, head int) []byte {
 }
 
 func (k *kvPool) values(page int32, layer, head int) []byte {
-	return k.head(page, layer, head)[PageTokens*k.HeadDim*k.Type.Size():]
+	return k.head(page, layer, head)[PageTokens*k.HeadDim*k.Type.Size():][:PageTokens*k.padded*k.Type.Size()]
+}
+
+// scales are those of int8 keys and values, [16] each.
+func (k *kvPool) scales(page int32, layer, head int) (keys, values []float32) {
+	all := asF32(k.head(page, layer, head)[PageTokens*(k.HeadDim+k.padded):])
+	return all[:PageTokens], all[PageTokens:]
+}
+
+// tileBits is the width of a number in the tiles that are multiplied.
+func (k *kvPool) tileBits() int {
+	if k.Type == F32 {
+		return 32
+	}
+	return 16
 }
 
 // perStep is how many positions or dimensions a dense kernel takes in a step.
-func (k *kvPool) perStep() int {
-	if k.Type == BF16 {
-		return 2
-	}
-	return 1
-}
+func (k *kvPool) perStep() int { return 32 / k.tileBits() }
 
 // store writes the key and value of one head at a slot of a page. With last set
-// nothing of this sequence follows yet: the other half of a pair is zeroed, as
-// what an earlier user of the page left there might not be finite.
-func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, last bool) {
-	if k.Type == F32 {
-		ks, vs := asF32(k.keys(page, layer, head)), asF32(k.values(page, layer, head))
+// nothing of this sequence follows yet: the other half of a pair of bf16 is
+// zeroed, as what an earlier user of the page left there might not be finite.
+// codes has room for either.
+func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, last bool, codes []int8) {
+	keys, values := k.keys(page, layer, head), k.values(page, layer, head)
+	switch k.Type {
+	case F32:
+		ks, vs := asF32(keys), asF32(values)
 		for d, v := range key {
 			ks[d*PageTokens+slot] = v
 		}
 		for d, v := range value {
 			vs[(d/tileRows*PageTokens+slot)*tileRows+d%tileRows] = v
 		}
-		return
-	}
-	ks, vs := asU32(k.keys(page, layer, head)), asU16(k.values(page, layer, head))
-	for d := 0; d+1 < len(key); d += 2 {
-		ks[d/2*PageTokens+slot] = uint32(ref.BF16Bits(key[d])) | uint32(ref.BF16Bits(key[d+1]))<<16
-	}
-	for d, v := range value {
-		at := ((d/tileRows*PageTokens/2+slot/2)*tileRows + d%tileRows) * 2
-		vs[at+slot%2] = ref.BF16Bits(v)
-		if last && slot%2 == 0 {
-			vs[at+1] = 0
+	case BF16:
+		ks, vs := asU32(keys), asU16(values)
+		for d := 0; d+1 < len(key); d += 2 {
+			ks[d/2*PageTokens+slot] = uint32(ref.BF16Bits(key[d])) | uint32(ref.BF16Bits(key[d+1]))<<16
+		}
+		for d, v := range value {
+			at := pairedValue(d, slot)
+			vs[at] = ref.BF16Bits(v)
+			if last && slot%2 == 0 {
+				vs[at+1] = 0
+			}
+		}
+	case Int8:
+		kScales, vScales := k.scales(page, layer, head)
+		kScales[slot] = ref.QuantizeInt8(codes[:len(key)], key)
+		ks := asU16(keys)
+		for d := 0; d+1 < len(key); d += 2 {
+			ks[d/2*PageTokens+slot] = uint16(uint8(codes[d])) | uint16(uint8(codes[d+1]))<<8
+		}
+		vScales[slot] = ref.QuantizeInt8(codes[:len(value)], value)
+		for d := range value {
+			values[pairedValue(d, slot)] = uint8(codes[d])
 		}
 	}
+}
+
+// pairedValue is where dimension d of a value lies if positions come in pairs.
+func pairedValue(d, slot int) int {
+	return ((d/tileRows*PageTokens/2+slot/2)*tileRows+d%tileRows)*2 + slot%2
 }
 
 // ropeJob rotates and stores; a task is ropeRows rows of the batch.
@@ -98,7 +131,13 @@ type ropeJob struct {
 	kv      *kvPool
 	b       *Batch
 	layer   int
-	scratch [][]float32 // per worker: one head, normalized
+	scratch []ropeScratch // per worker
+}
+
+// ropeScratch is of one head.
+type ropeScratch struct {
+	x     []float32 // [head_dim]: normalized
+	codes []int8    // [head_dim]
 }
 
 const ropeRows = 8
@@ -110,9 +149,8 @@ func (p *pass) RopeStore(qkv Buf, h Heads, b *Batch, layer int) {
 		want(false, "RopeStore", "a table of %d for heads of %d", rope.cols, j.kv.HeadDim)
 	}
 	for w := range j.scratch {
-		if len(j.scratch[w]) < j.kv.HeadDim {
-			j.scratch[w] = make([]float32, j.kv.HeadDim)
-		}
+		grow(&j.scratch[w].x, j.kv.HeadDim)
+		grow(&j.scratch[w].codes, j.kv.HeadDim)
 	}
 	p.run(j, (j.qkv.rows+ropeRows-1)/ropeRows)
 }
@@ -123,13 +161,13 @@ func (j *ropeJob) run(worker, task int) {
 	for i := range j.b.Seqs {
 		s := &j.b.Seqs[i]
 		for r := max(first, row); r < min(end, row+s.Rows); r++ {
-			j.row(j.scratch[worker], r, s.Pos+r-row, s.Pages, r == row+s.Rows-1)
+			j.row(&j.scratch[worker], r, s.Pos+r-row, s.Pages, r == row+s.Rows-1)
 		}
 		row += s.Rows
 	}
 }
 
-func (j *ropeJob) row(scratch []float32, r, pos int, pages []int32, last bool) {
+func (j *ropeJob) row(scratch *ropeScratch, r, pos int, pages []int32, last bool) {
 	hd, kvHeads := j.kv.HeadDim, j.kv.KVHeads
 	row := j.qkv.row(r)
 	table := j.h.Rope.(*buf).row(pos)
@@ -141,8 +179,8 @@ func (j *ropeJob) row(scratch []float32, r, pos int, pages []int32, last bool) {
 			norm = j.h.K
 		}
 		if norm.Weight != nil {
-			j.c.rmsNorm(scratch[:hd], x, norm.Weight.(*buf).data, norm.Eps)
-			copy(x, scratch)
+			j.c.rmsNorm(scratch.x[:hd], x, norm.Weight.(*buf).data, norm.Eps)
+			copy(x, scratch.x)
 		}
 		j.c.rope(x, cos, sin)
 	}
@@ -150,6 +188,6 @@ func (j *ropeJob) row(scratch []float32, r, pos int, pages []int32, last bool) {
 	keys := row[heads*hd:]
 	values := keys[kvHeads*hd:]
 	for i := range kvHeads {
-		j.kv.store(page, j.layer, i, slot, keys[i*hd:(i+1)*hd], values[i*hd:(i+1)*hd], last)
+		j.kv.store(page, j.layer, i, slot, keys[i*hd:(i+1)*hd], values[i*hd:(i+1)*hd], last, scratch.codes)
 	}
 }

@@ -131,3 +131,43 @@ test:
 done:
 	VZEROUPPER
 	RET
+
+// func CodesToBF16AVX2(dst []uint16, src []int8)
+TEXT ·CodesToBF16AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), DI
+	MOVQ dst_len+8(FP), CX
+	MOVQ src_base+24(FP), SI
+	MOVQ CX, BX
+	ANDQ $-16, BX
+	XORQ AX, AX
+	JMP  test
+
+loop:
+	VPMOVSXBD 0(SI)(AX*1), Y0
+	VPMOVSXBD 8(SI)(AX*1), Y1
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VPSRLD    $16, Y0, Y0
+	VPSRLD    $16, Y1, Y1
+	VPACKUSDW Y1, Y0, Y0
+	VPERMQ    $0xd8, Y0, Y0
+	VMOVDQU   Y0, (DI)(AX*2)
+	ADDQ      $16, AX
+
+test:
+	CMPQ AX, BX
+	JLT  loop
+	JMP  restTest
+
+rest:
+	MOVBLSX   (SI)(AX*1), DX
+	VMOVD     DX, X0
+	VCVTDQ2PS X0, X0
+	VPEXTRW   $1, X0, (DI)(AX*2)
+	INCQ      AX
+
+restTest:
+	CMPQ AX, CX
+	JLT  rest
+	VZEROUPPER
+	RET
