@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"unsafe"
+
+	"armor/kernels/ref"
 )
 
 // attendChunk is how many keys are scored at a time, from position 0 on. It is
@@ -18,7 +20,7 @@ type attendScratch struct {
 	scores []float32        // [rows, attendChunk]
 	out    []float32        // [rows, head_dim padded]
 	tiles  []uint16         // [expanded, 16·head_dim padded]: int8 codes as bf16
-	scales []float32        // [attendChunk]: of int8 keys, then values
+	scales []float32        // [attendChunk]: of int8 values
 	max    [maxTokens]float32
 	sum    [maxTokens]float32
 }
@@ -91,6 +93,11 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 	first, rows, mr := plan.tile(tile)
 	for r := range rows {
 		copy(s.q[r*hd:(r+1)*hd], j.query(row, first+r, head))
+		if j.kv.Type == Int8 {
+			q := s.q[r*hd : (r+1)*hd]
+			c.hadamard(q)
+			c.scale(q, 1/float32(ref.HadamardBlock(hd))) // for the transform's square
+		}
 		s.max[r], s.sum[r] = float32(math.Inf(-1)), 0
 	}
 	clear(s.out[:rows*j.kv.padded])
@@ -100,11 +107,15 @@ func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, t
 		n := min(attendChunk, keys-at)
 		pages := seq.Pages[at/PageTokens : PagesFor(at+n)]
 		j.score(s, pages, head, mr)
-		j.scaled(s, pages, n, head, rows, false)
+		if j.kv.Type == Int8 {
+			j.decodeKeys(s, pages, head, rows)
+		}
 		for r := range rows {
 			j.soften(s, r, seq.Pos+(first+r)/j.share+1-at, len(pages)*PageTokens)
 		}
-		j.scaled(s, pages, n, head, rows, true)
+		if j.kv.Type == Int8 {
+			j.scaleValues(s, pages, n, head, rows)
+		}
 		c.activations(j.types, false, s.weight, j.types.pitch(attendChunk), s.scores, attendChunk, rows, len(pages)*PageTokens, mr, nil)
 		j.weigh(s, pages, n, head, mr)
 	}
@@ -158,18 +169,24 @@ func (j *attendJob) score(s *attendScratch, pages []int32, head, mr int) {
 	}
 }
 
-// scaled multiplies the first n scores of each row with the scales of int8 keys,
-// or of values.
-func (j *attendJob) scaled(s *attendScratch, pages []int32, n, head, rows int, values bool) {
-	if j.kv.Type != Int8 {
-		return
-	}
+// decodeKeys turns scores of int8 codes into those of keys.
+func (j *attendJob) decodeKeys(s *attendScratch, pages []int32, head, rows int) {
+	hd := j.kv.HeadDim
 	for i, page := range pages {
-		k, v := j.kv.scales(page, j.layer, head)
-		if values {
-			k = v
+		scales, _, first := j.kv.coded(page, j.layer, head)
+		for r := range rows {
+			y := (*[PageTokens]float32)(s.scores[r*attendChunk+i*PageTokens:])
+			j.c.keyScores(y, scales, s.q[r*hd:(r+1)*hd], first)
 		}
-		copy(s.scales[i*PageTokens:], k)
+	}
+}
+
+// scaleValues multiplies the n probabilities of each row with the scales of int8
+// values.
+func (j *attendJob) scaleValues(s *attendScratch, pages []int32, n, head, rows int) {
+	for i, page := range pages {
+		_, scales, _ := j.kv.coded(page, j.layer, head)
+		copy(s.scales[i*PageTokens:], scales[:])
 	}
 	for r := range rows {
 		row := s.scores[r*attendChunk:][:n]

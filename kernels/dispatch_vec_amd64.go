@@ -110,6 +110,28 @@ func (c *CPU) codesToBF16(dst []uint16, src []int8) {
 	}
 }
 
+// keyScores turns products with 16 keys' codes into those with the keys.
+func (c *CPU) keyScores(y, scales *[16]float32, q, k []float32) {
+	_ = k[:len(q)]
+	switch {
+	case c.isa >= AVX512:
+		amd64.KeyScoresAVX512(y, scales, q, k)
+	case c.isa == AVX2:
+		amd64.KeyScoresAVX2(y, scales, q, k)
+	default:
+		ref.KeyScores(y, scales, q, k)
+	}
+}
+
+// hadamard multiplies the blocks of x with Hadamard matrices.
+func (c *CPU) hadamard(x []float32) {
+	if block := ref.HadamardBlock(len(x)); c.isa >= AVX2 && block >= 8 {
+		amd64.HadamardAVX2(x, block)
+	} else {
+		ref.Hadamard(x)
+	}
+}
+
 // panel packs rows of src for the dense kernels.
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
 	round := t == bf16f32 && c.compute == BF16

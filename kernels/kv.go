@@ -9,9 +9,14 @@ import (
 // kvPool is the CPU's KV. Within a page each layer and key head has its keys
 // as one weight tile whose rows are the positions, [head_dim][16], and its values
 // as tiles whose rows are the dimensions, [head_dim/16][position][16]: attention
-// then is two dense products. bf16 and int8 come in pairs along the second axis;
-// int8 codes are made bf16 before a product. Their scales, f32, one for each
-// position's key and value, [2][16], lie behind the codes.
+// then is two dense products. bf16 comes in pairs along the second axis.
+//
+// int8 codes lie as bf16 does, and are made bf16 before a product. Behind them are,
+// in f32, the scales of each position's key and value, [2][16], and the key at the
+// page's first position, [head_dim], from which all its keys are differences: some
+// models' keys have large entries that hardly change from one position to the next.
+// What large entries are left the Hadamard transform spreads over all (QuaRot,
+// arXiv 2404.00456): queries and keys are multiplied with it.
 type kvPool struct {
 	KVShape
 	c        *CPU
@@ -29,7 +34,7 @@ func (c *CPU) NewKV(s KVShape) (KV, error) {
 	k := &kvPool{KVShape: s, c: c, padded: roundUp(s.HeadDim, tileRows)}
 	k.headSize = PageTokens * (s.HeadDim + k.padded) * s.Type.Size()
 	if s.Type == Int8 {
-		k.headSize += 2 * PageTokens * 4
+		k.headSize += 4 * (2*PageTokens + s.HeadDim)
 	}
 	k.pageSize = k.headSize * s.KVHeads * s.Layers
 	return k, nil
@@ -60,10 +65,10 @@ func (k *kvPool) values(page int32, layer, head int) []byte {
 	return k.head(page, layer, head)[PageTokens*k.HeadDim*k.Type.Size():][:PageTokens*k.padded*k.Type.Size()]
 }
 
-// scales are those of int8 keys and values, [16] each.
-func (k *kvPool) scales(page int32, layer, head int) (keys, values []float32) {
+// coded is what lies behind int8 codes: scales and the first key, transformed.
+func (k *kvPool) coded(page int32, layer, head int) (keys, values *[PageTokens]float32, first []float32) {
 	all := asF32(k.head(page, layer, head)[PageTokens*(k.HeadDim+k.padded):])
-	return all[:PageTokens], all[PageTokens:]
+	return (*[PageTokens]float32)(all), (*[PageTokens]float32)(all[PageTokens:]), all[2*PageTokens:]
 }
 
 // tileBits is the width of a number in the tiles that are multiplied.
@@ -80,8 +85,8 @@ func (k *kvPool) perStep() int { return 32 / k.tileBits() }
 // store writes the key and value of one head at a slot of a page. With last set
 // nothing of this sequence follows yet: the other half of a pair of bf16 is
 // zeroed, as what an earlier user of the page left there might not be finite.
-// codes has room for either.
-func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, last bool, codes []int8) {
+// The page's first slot was stored before the others. s has room for a head.
+func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, last bool, s *ropeScratch) {
 	keys, values := k.keys(page, layer, head), k.values(page, layer, head)
 	switch k.Type {
 	case F32:
@@ -105,13 +110,21 @@ func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, 
 			}
 		}
 	case Int8:
-		kScales, vScales := k.scales(page, layer, head)
-		kScales[slot] = ref.QuantizeInt8(codes[:len(key)], key)
+		kScales, vScales, first := k.coded(page, layer, head)
+		x, codes := s.x[:copy(s.x, key)], s.codes[:len(key)]
+		k.c.hadamard(x)
+		if slot == 0 {
+			copy(first, x)
+		}
+		for d, v := range first {
+			x[d] -= v
+		}
+		kScales[slot] = ref.QuantizeInt8(codes, x)
 		ks := asU16(keys)
 		for d := 0; d+1 < len(key); d += 2 {
 			ks[d/2*PageTokens+slot] = uint16(uint8(codes[d])) | uint16(uint8(codes[d+1]))<<8
 		}
-		vScales[slot] = ref.QuantizeInt8(codes[:len(value)], value)
+		vScales[slot] = ref.QuantizeInt8(codes, value)
 		for d := range value {
 			values[pairedValue(d, slot)] = uint8(codes[d])
 		}
@@ -123,7 +136,7 @@ func pairedValue(d, slot int) int {
 	return ((d/tileRows*PageTokens/2+slot/2)*tileRows+d%tileRows)*2 + slot%2
 }
 
-// ropeJob rotates and stores; a task is ropeRows rows of the batch.
+// ropeJob rotates and stores; a task is the rows of one sequence on one page.
 type ropeJob struct {
 	c       *CPU
 	qkv     *buf
@@ -140,8 +153,6 @@ type ropeScratch struct {
 	codes []int8    // [head_dim]
 }
 
-const ropeRows = 8
-
 func (p *pass) RopeStore(qkv Buf, h Heads, b *Batch, layer int) {
 	j := &p.rope
 	j.qkv, j.h, j.kv, j.b, j.layer = qkv.(*buf), h, b.KV.(*kvPool), b, layer
@@ -152,18 +163,36 @@ func (p *pass) RopeStore(qkv Buf, h Heads, b *Batch, layer int) {
 		grow(&j.scratch[w].x, j.kv.HeadDim)
 		grow(&j.scratch[w].codes, j.kv.HeadDim)
 	}
-	p.run(j, (j.qkv.rows+ropeRows-1)/ropeRows)
+	tasks := 0
+	for i := range b.Seqs {
+		tasks += b.Seqs[i].pages()
+	}
+	p.run(j, tasks)
+}
+
+// pages is the number of pages that the rows of a sequence lie on.
+func (s *Span) pages() int {
+	if s.Rows == 0 {
+		return 0
+	}
+	return PagesFor(s.Pos+s.Rows) - s.Pos/PageTokens
 }
 
 func (j *ropeJob) run(worker, task int) {
-	first, end := task*ropeRows, min((task+1)*ropeRows, j.qkv.rows)
 	row := 0
 	for i := range j.b.Seqs {
 		s := &j.b.Seqs[i]
-		for r := max(first, row); r < min(end, row+s.Rows); r++ {
-			j.row(&j.scratch[worker], r, s.Pos+r-row, s.Pages, r == row+s.Rows-1)
+		if n := s.pages(); task >= n {
+			task -= n
+			row += s.Rows
+			continue
 		}
-		row += s.Rows
+		page := s.Pos/PageTokens + task
+		end := s.Pos + s.Rows
+		for pos := max(s.Pos, page*PageTokens); pos < min(end, (page+1)*PageTokens); pos++ {
+			j.row(&j.scratch[worker], row+pos-s.Pos, pos, s.Pages, pos == end-1)
+		}
+		return
 	}
 }
 
@@ -188,6 +217,6 @@ func (j *ropeJob) row(scratch *ropeScratch, r, pos int, pages []int32, last bool
 	keys := row[heads*hd:]
 	values := keys[kvHeads*hd:]
 	for i := range kvHeads {
-		j.kv.store(page, j.layer, i, slot, keys[i*hd:(i+1)*hd], values[i*hd:(i+1)*hd], last, scratch.codes)
+		j.kv.store(page, j.layer, i, slot, keys[i*hd:(i+1)*hd], values[i*hd:(i+1)*hd], last, scratch)
 	}
 }

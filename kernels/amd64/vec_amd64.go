@@ -163,17 +163,3 @@ func RoundBF16AVX2(dst, src []float32)
 //
 //go:noescape
 func RoundBF16AVX512(dst, src []float32)
-
-// CodesToBF16AVX2 computes
-//
-//	for i := range dst {
-//		dst[i] = toBF16(float32(src[i]))
-//	}
-//
-//go:noescape
-func CodesToBF16AVX2(dst []uint16, src []int8)
-
-// CodesToBF16AVX512 computes the same as CodesToBF16AVX2.
-//
-//go:noescape
-func CodesToBF16AVX512(dst []uint16, src []int8)

@@ -24,6 +24,8 @@ type vec struct {
 	toBF16          func(dst []uint16, src []float32)
 	fromBF16        func(dst []float32, src []uint16)
 	codesToBF16     func(dst []uint16, src []int8)
+	keyScores       func(y, scales *[16]float32, q, c []float32)
+	hadamard        func(x []float32, block int)
 
 	panelF32, panelF32Round func(dst, src []float32, ld, rows, k, mr int)
 	panelBF16               func(dst []uint16, src []float32, ld, rows, k, mr int)
@@ -32,15 +34,15 @@ type vec struct {
 var vecs = map[kerneltest.ISA]vec{
 	"ref": {
 		ref.SumSquares, ref.Max, ref.ScaleMul, ref.SwiGLU, ref.Rope, ref.ExpSum, ref.Scale, ref.Add,
-		ref.RoundBF16, ref.ToBF16, ref.FromBF16, ref.CodesToBF16, ref.PanelF32, ref.PanelF32Round, ref.PanelBF16,
+		ref.RoundBF16, ref.ToBF16, ref.FromBF16, ref.CodesToBF16, ref.KeyScores, refHadamard, ref.PanelF32, ref.PanelF32Round, ref.PanelBF16,
 	},
 	kerneltest.AVX2: {
 		SumSquaresAVX2, MaxAVX2, ScaleMulAVX2, SwiGLUAVX2, RopeAVX2, ExpSumAVX2, ScaleAVX2, AddAVX2,
-		RoundBF16AVX2, ToBF16AVX2, FromBF16AVX2, CodesToBF16AVX2, PanelF32AVX2, PanelF32RoundAVX2, PanelBF16AVX2,
+		RoundBF16AVX2, ToBF16AVX2, FromBF16AVX2, CodesToBF16AVX2, KeyScoresAVX2, HadamardAVX2, PanelF32AVX2, PanelF32RoundAVX2, PanelBF16AVX2,
 	},
 	kerneltest.AVX512: {
 		SumSquaresAVX512, MaxAVX512, ScaleMulAVX512, SwiGLUAVX512, RopeAVX512, ExpSumAVX512, ScaleAVX512, AddAVX512,
-		RoundBF16AVX512, ToBF16AVX512, FromBF16AVX512, CodesToBF16AVX512, PanelF32AVX512, PanelF32RoundAVX512, PanelBF16AVX512,
+		RoundBF16AVX512, ToBF16AVX512, FromBF16AVX512, CodesToBF16AVX512, KeyScoresAVX512, HadamardAVX2, PanelF32AVX512, PanelF32RoundAVX512, PanelBF16AVX512,
 	},
 }
 
@@ -232,24 +234,6 @@ func TestBF16All(t *testing.T) {
 			kerneltest.Equal(t, string(isa)+" rounded", back, src)
 		}
 	}
-}
-
-func TestCodes(t *testing.T) {
-	everywhere(t, normal, func(t *trial) {
-		codes := make([]int8, t.n)
-		for i := range codes {
-			codes[i] = int8(i + t.run)
-		}
-		src, dst, want := t.codes.Copy(codes, t.place(0)), t.halves.Slice(t.n, t.place(1)), make([]uint16, t.n)
-		t.k.codesToBF16(dst, src)
-		ref.CodesToBF16(want, codes)
-		kerneltest.Equal(t, "bf16", dst, want)
-		for i, c := range codes {
-			if got := math.Float32frombits(uint32(want[i]) << 16); got != float32(c) {
-				t.Fatalf("code %d is %v", c, got)
-			}
-		}
-	})
 }
 
 func equal(t *trial, got, want float32) {

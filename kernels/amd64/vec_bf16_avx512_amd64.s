@@ -125,33 +125,3 @@ test:
 done:
 	VZEROUPPER
 	RET
-
-// func CodesToBF16AVX512(dst []uint16, src []int8)
-TEXT ·CodesToBF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), DI
-	MOVQ dst_len+8(FP), CX
-	MOVQ src_base+24(FP), SI
-	SPLIT
-	JMP  test
-
-loop:
-	VPMOVSXBD (SI)(AX*1), Z0
-	VCVTDQ2PS Z0, Z0
-	VPSRLD    $16, Z0, Z0
-	VPMOVDW   Z0, (DI)(AX*2)
-	ADDQ      $16, AX
-
-test:
-	CMPQ        AX, BX
-	JLT         loop
-	TESTQ       CX, CX
-	JZ          done
-	MASK
-	VPMOVSXBD.Z (SI)(AX*1), K1, Z0
-	VCVTDQ2PS   Z0, Z0
-	VPSRLD      $16, Z0, Z0
-	VPMOVDW     Z0, K1, (DI)(AX*2)
-
-done:
-	VZEROUPPER
-	RET

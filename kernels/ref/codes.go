@@ -33,3 +33,34 @@ func CodesToBF16(dst []uint16, src []int8) {
 		dst[i] = BF16Bits(float32(c))
 	}
 }
+
+// KeyScores turns products of q with 16 keys' codes into those with the keys, which
+// are scales[i]·codes + c.
+func KeyScores(y, scales *[16]float32, q, c []float32) {
+	var s sums
+	for i, v := range q {
+		s[i%32] = fma(v, c[i], s[i%32])
+	}
+	dot := s.total()
+	for i := range y {
+		y[i] = float32(y[i]*scales[i]) + dot
+	}
+}
+
+// HadamardBlock is the size of the blocks of Hadamard for vectors of n: the largest
+// power of two that divides n.
+func HadamardBlock(n int) int { return n & -n }
+
+// Hadamard multiplies each block of x with the Hadamard matrix H of its size, in
+// place: Hx·Hy is the block's size times x·y, but what was large in one place of x
+// is spread over all.
+func Hadamard(x []float32) {
+	for h := 1; h < HadamardBlock(len(x)); h *= 2 {
+		for i := 0; i < len(x); i += 2 * h {
+			for j := i; j < i+h; j++ {
+				a, b := x[j], x[j+h]
+				x[j], x[j+h] = a+b, a-b
+			}
+		}
+	}
+}
