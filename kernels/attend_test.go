@@ -238,3 +238,33 @@ func rotated(x, weight, table []float32) []float64 {
 	}
 	return y
 }
+
+// BenchmarkRopeStore is a prefill's, of the heads of SmolLM2-135M.
+func BenchmarkRopeStore(b *testing.B) {
+	const heads, kvHeads, hd, n = 9, 3, 64, 512
+	for _, typ := range []DType{F32, BF16, Int8} {
+		b.Run(typ.String(), func(b *testing.B) {
+			c, err := NewCPU(Options{ISA: BestISA(), Compute: BF16, Threads: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			kv, _ := c.NewKV(KVShape{Layers: 1, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+			batch := &Batch{Seqs: []Span{{Rows: n}}, KV: kv}
+			for i := range PagesFor(n) {
+				batch.Seqs[0].Pages = append(batch.Seqs[0].Pages, int32(i))
+			}
+			if err := kv.Reserve(PagesFor(n)); err != nil {
+				b.Fatal(err)
+			}
+			x := kerneltest.Normal(kerneltest.Rand(1), n*(heads+2*kvHeads)*hd)
+			qkv, _ := c.Upload(n, (heads+2*kvHeads)*hd, x)
+			rope, _ := c.Upload(n, hd, make([]float32, n*hd))
+			p, _ := c.NewPass()
+			for b.Loop() {
+				p.RopeStore(qkv, Heads{Rope: rope}, batch, 0)
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*n), "ns/token")
+		})
+	}
+}

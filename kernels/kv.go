@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"fmt"
-
-	"armor/kernels/ref"
 )
 
 // kvPool is the CPU's KV. Within a page each layer and key head has its keys
@@ -98,15 +96,19 @@ func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, 
 			vs[(d/tileRows*PageTokens+slot)*tileRows+d%tileRows] = v
 		}
 	case BF16:
-		ks, vs := asU32(keys), asU16(values)
-		for d := 0; d+1 < len(key); d += 2 {
-			ks[d/2*PageTokens+slot] = uint32(ref.BF16Bits(key[d])) | uint32(ref.BF16Bits(key[d+1]))<<16
+		half := s.half[:len(key)]
+		k.c.toBF16(half, key)
+		ks, vs := asU32(keys)[slot:], asU16(values)
+		for d := 0; d+1 < len(half); d += 2 {
+			ks[d/2*PageTokens] = uint32(half[d]) | uint32(half[d+1])<<16
 		}
-		for d, v := range value {
-			at := pairedValue(d, slot)
-			vs[at] = ref.BF16Bits(v)
-			if last && slot%2 == 0 {
-				vs[at+1] = 0
+		k.c.toBF16(half, value)
+		for d, v := range half {
+			vs[pairedValue(d, slot)] = v
+		}
+		if last && slot%2 == 0 {
+			for d := range half {
+				vs[pairedValue(d, slot+1)] = 0
 			}
 		}
 	case Int8:
@@ -119,12 +121,12 @@ func (k *kvPool) store(page int32, layer, head, slot int, key, value []float32, 
 		for d, v := range first {
 			x[d] -= v
 		}
-		kScales[slot] = ref.QuantizeInt8(codes, x)
+		kScales[slot] = k.c.quantizeInt8(codes, x)
 		ks := asU16(keys)
 		for d := 0; d+1 < len(key); d += 2 {
 			ks[d/2*PageTokens+slot] = uint16(uint8(codes[d])) | uint16(uint8(codes[d+1]))<<8
 		}
-		vScales[slot] = ref.QuantizeInt8(codes, value)
+		vScales[slot] = k.c.quantizeInt8(codes, value)
 		for d := range value {
 			values[pairedValue(d, slot)] = uint8(codes[d])
 		}
@@ -150,6 +152,7 @@ type ropeJob struct {
 // ropeScratch is of one head.
 type ropeScratch struct {
 	x     []float32 // [head_dim]: normalized
+	half  []uint16  // [head_dim]
 	codes []int8    // [head_dim]
 }
 
@@ -161,6 +164,7 @@ func (p *pass) RopeStore(qkv Buf, h Heads, b *Batch, layer int) {
 	}
 	for w := range j.scratch {
 		grow(&j.scratch[w].x, j.kv.HeadDim)
+		grow(&j.scratch[w].half, j.kv.HeadDim)
 		grow(&j.scratch[w].codes, j.kv.HeadDim)
 	}
 	tasks := 0

@@ -19,6 +19,30 @@ func CodesToBF16AVX2(dst []uint16, src []int8)
 //go:noescape
 func CodesToBF16AVX512(dst []uint16, src []int8)
 
+// MaxAbsAVX2 computes, with NaN as the largest of all,
+//
+//	m := float32(0)
+//	for _, v := range x {
+//		m = max(m, abs(v))
+//	}
+//
+//go:noescape
+func MaxAbsAVX2(x []float32) float32
+
+// Int8CodesAVX2 computes, for quotients within int8,
+//
+//	for i := range x {
+//		codes[i] = int8(roundToEven(x[i] / scale))
+//	}
+//
+//go:noescape
+func Int8CodesAVX2(codes []int8, x []float32, scale float32)
+
+// Int8CodesAVX512 computes the same as Int8CodesAVX2.
+//
+//go:noescape
+func Int8CodesAVX512(codes []int8, x []float32, scale float32)
+
 // KeyScoresAVX2 computes, where dot is 32 sums, added by halves as in package ref:
 //
 //	for i := range 16 {

@@ -29,6 +29,25 @@ func TestCodes(t *testing.T) {
 	})
 }
 
+func TestInt8Codes(t *testing.T) {
+	everywhere(t, normal, func(t *trial) {
+		x, codes, want := t.in(0, t.n), t.codes.Slice(t.n, t.place(1)), make([]int8, t.n)
+		most := t.k.maxAbs(x)
+		equal(t, most, ref.MaxAbs(x))
+		scale, _ := ref.Int8Scale(most)
+		ref.Int8Codes(want, x, scale)
+		t.k.int8Codes(codes, x, scale)
+		kerneltest.Equal(t, "codes", codes, want)
+	})
+	everywhere(t, wild, func(t *trial) { // NaN for NaN, whatever its bits
+		x := t.in(0, t.n)
+		got, want := t.k.maxAbs(x), ref.MaxAbs(x)
+		if got != want && !(got != got && want != want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
 func TestKeyScores(t *testing.T) {
 	everywhere(t, normal, func(t *trial) {
 		q, c := t.in(0, t.n), t.in(1, t.n)

@@ -58,6 +58,97 @@ restTest:
 	VZEROUPPER
 	RET
 
+// func MaxAbsAVX2(x []float32) float32
+TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x_base+0(FP), SI
+	MOVQ         x_len+8(FP), CX
+	MOVL         $0x7fffffff, DX
+	VMOVD        DX, X15
+	VPBROADCASTD X15, Y15
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	MOVQ         CX, BX
+	ANDQ         $-16, BX
+	SUBQ         BX, CX
+	XORQ         AX, AX
+	JMP          test
+
+	// As integers magnitudes have the order that they have as floats.
+loop:
+	VPAND   0(SI)(AX*4), Y15, Y0
+	VPAND   32(SI)(AX*4), Y15, Y1
+	VPMAXSD Y0, Y4, Y4
+	VPMAXSD Y1, Y5, Y5
+	ADDQ    $16, AX
+
+test:
+	CMPQ       AX, BX
+	JLT        loop
+	TESTQ      CX, CX
+	JZ         total
+	LEAQ       vecMask<>+128(SB), R13
+	SHLQ       $2, CX
+	SUBQ       CX, R13
+	VMOVDQU    0(R13), Y8
+	VMOVDQU    32(R13), Y9
+	VMASKMOVPS 0(SI)(AX*4), Y8, Y0
+	VMASKMOVPS 32(SI)(AX*4), Y9, Y1
+	VPAND      Y15, Y0, Y0
+	VPAND      Y15, Y1, Y1
+	VPMAXSD    Y0, Y4, Y4
+	VPMAXSD    Y1, Y5, Y5
+
+total:
+	VPMAXSD      Y5, Y4, Y4
+	VEXTRACTI128 $1, Y4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXSD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXSD      X5, X4, X4
+	VMOVSS       X4, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func Int8CodesAVX2(codes []int8, x []float32, scale float32)
+TEXT ·Int8CodesAVX2(SB), NOSPLIT, $0-52
+	MOVQ         codes_base+0(FP), DI
+	MOVQ         x_base+24(FP), SI
+	MOVQ         x_len+32(FP), CX
+	VBROADCASTSS scale+48(FP), Y15
+	MOVQ         CX, BX
+	ANDQ         $-8, BX
+	XORQ         AX, AX
+	JMP          test
+
+loop:
+	VMOVUPS      (SI)(AX*4), Y0
+	VDIVPS       Y15, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	VPACKSSWB    X0, X0, X0
+	VMOVQ        X0, (DI)(AX*1)
+	ADDQ         $8, AX
+
+test:
+	CMPQ AX, BX
+	JLT  loop
+	JMP  restTest
+
+rest:
+	VMOVSS    (SI)(AX*4), X0
+	VDIVSS    X15, X0, X0
+	VCVTSS2SI X0, DX
+	MOVB      DX, (DI)(AX*1)
+	INCQ      AX
+
+restTest:
+	CMPQ AX, CX
+	JLT  rest
+	VZEROUPPER
+	RET
+
 // func KeyScoresAVX2(y, scales *[16]float32, q, c []float32)
 TEXT ·KeyScoresAVX2(SB), NOSPLIT, $0-64
 	MOVQ   q_base+16(FP), SI

@@ -46,6 +46,37 @@ done:
 	VZEROUPPER
 	RET
 
+// func Int8CodesAVX512(codes []int8, x []float32, scale float32)
+TEXT ·Int8CodesAVX512(SB), NOSPLIT, $0-52
+	MOVQ         codes_base+0(FP), DI
+	MOVQ         x_base+24(FP), SI
+	MOVQ         x_len+32(FP), CX
+	VBROADCASTSS scale+48(FP), Z15
+	SPLIT
+	JMP          test
+
+loop:
+	VMOVUPS   (SI)(AX*4), Z0
+	VDIVPS    Z15, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVDB   Z0, (DI)(AX*1)
+	ADDQ      $16, AX
+
+test:
+	CMPQ      AX, BX
+	JLT       loop
+	TESTQ     CX, CX
+	JZ        done
+	MASK
+	VMOVUPS.Z (SI)(AX*4), K1, Z0
+	VDIVPS    Z15, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVDB   Z0, K1, (DI)(AX*1)
+
+done:
+	VZEROUPPER
+	RET
+
 // func KeyScoresAVX512(y, scales *[16]float32, q, c []float32)
 TEXT ·KeyScoresAVX512(SB), NOSPLIT, $0-64
 	MOVQ   q_base+16(FP), SI

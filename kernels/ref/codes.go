@@ -9,22 +9,39 @@ import "math"
 // largest magnitude is 127 of it, or 0 where it would be subnormal. What is not
 // finite makes the scale not finite.
 func QuantizeInt8(codes []int8, x []float32) (scale float32) {
+	scale, usable := Int8Scale(MaxAbs(x))
+	if !usable {
+		clear(codes)
+		return scale
+	}
+	Int8Codes(codes, x, scale)
+	return scale
+}
+
+// MaxAbs is the largest |x|, 0 of none, NaN if there is one.
+func MaxAbs(x []float32) float32 {
 	var most float32
 	for _, v := range x {
 		most = max(most, float32(math.Abs(float64(v))))
 	}
+	return most
+}
+
+// Int8Scale is the scale for values of up to most, and whether values can be
+// divided by it.
+func Int8Scale(most float32) (scale float32, usable bool) {
 	scale = most / 127
 	if scale < 0x1p-126 {
 		scale = 0
 	}
-	if !(scale > 0 && scale <= math.MaxFloat32) {
-		clear(codes)
-		return scale
-	}
+	return scale, scale > 0 && scale <= math.MaxFloat32
+}
+
+// Int8Codes sets codes to x/scale, rounded to even.
+func Int8Codes(codes []int8, x []float32, scale float32) {
 	for i, v := range x {
 		codes[i] = int8(math.RoundToEven(float64(v / scale)))
 	}
-	return scale
 }
 
 // CodesToBF16 gives codes as bf16, which holds them exactly.
