@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"armor/kernels/internal/kerneltest"
@@ -239,6 +240,60 @@ func rotated(x, weight, table []float32) []float64 {
 	return y
 }
 
+// TestAttendChunks: a row of a long sequence gets the same bits whether its chunks
+// of keys are tasks of their own, one worker's, or beside many other rows.
+func TestAttendChunks(t *testing.T) {
+	const heads, kvHeads, hd, n = 6, 2, 32, 3*attendChunk + 5
+	for isa := Ref; isa <= BestISA(); isa++ {
+		for _, typ := range []DType{F32, BF16, Int8} {
+			t.Run(fmt.Sprintf("%v/%v", isa, typ), func(t *testing.T) {
+				x := kerneltest.Normal(kerneltest.Rand(1), n*(heads+2*kvHeads)*hd)
+				var want []float32
+				for _, run := range []struct{ threads, seqs int }{{1, 1}, {4, 1}, {4, 2}, {4, 30}} {
+					c, err := NewCPU(Options{ISA: isa, Compute: BF16, Threads: run.threads})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					kv, _ := c.NewKV(KVShape{Layers: 1, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+					if err := kv.Reserve(PagesFor(n)); err != nil {
+						t.Fatal(err)
+					}
+					pages := make([]int32, PagesFor(n))
+					for i := range pages {
+						pages[i] = int32(len(pages) - 1 - i)
+					}
+					rope := upload(t, c, n, hd, make([]float32, n*hd))
+					for pos := range n {
+						for i := range hd / 2 {
+							rope.row(pos)[i] = 1
+						}
+					}
+					qkv := upload(t, c, n, (heads+2*kvHeads)*hd, x)
+					p, _ := c.NewPass()
+					p.RopeStore(qkv, Heads{Rope: rope}, &Batch{Seqs: []Span{{Rows: n, Pages: pages}}, KV: kv}, 0)
+					rows, b := upload(t, c, run.seqs, (heads+2*kvHeads)*hd, make([]float32, run.seqs*(heads+2*kvHeads)*hd)), &Batch{KV: kv}
+					for i := range run.seqs {
+						copy(rows.row(i), qkv.row(n-1))
+						b.Seqs = append(b.Seqs, Span{Rows: 1, Pos: n - 1, Pages: pages})
+					}
+					dst, _ := c.newBuf(run.seqs, heads*hd)
+					p.Attend(dst, rows, b, 0)
+					if err := p.End(); err != nil {
+						t.Fatal(err)
+					}
+					if want == nil {
+						want = slices.Clone(dst.row(0))
+					}
+					for i := range run.seqs {
+						kerneltest.Equal(t, fmt.Sprintf("%d threads, %d sequences", run.threads, run.seqs), dst.row(i), want)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkRopeStore is a prefill's, of the heads of SmolLM2-135M.
 func BenchmarkRopeStore(b *testing.B) {
 	const heads, kvHeads, hd, n = 9, 3, 64, 512
@@ -266,5 +321,46 @@ func BenchmarkRopeStore(b *testing.B) {
 			}
 			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*n), "ns/token")
 		})
+	}
+}
+
+// BenchmarkAttend is a decode's, of heads such as SmolLM2-135M's and Llama-3.2-1B's.
+func BenchmarkAttend(b *testing.B) {
+	for _, heads := range [][2]int{{9, 3}, {32, 8}} {
+		for _, n := range []int{512, 4096, 8192} {
+			for _, typ := range []DType{BF16, Int8} {
+				b.Run(fmt.Sprintf("heads=%d/keys=%d/%v", heads[0], n, typ), func(b *testing.B) { benchmarkAttend(b, heads[0], heads[1], n, typ) })
+			}
+		}
+	}
+}
+
+func benchmarkAttend(b *testing.B, heads, kvHeads, n int, typ DType) {
+	const hd = 64
+	c, err := NewCPU(Options{ISA: BestISA(), Compute: BF16})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	layers := max(1, (64<<20)/(n*kvHeads*hd*4)) // more than caches hold, as in a model
+	kv, _ := c.NewKV(KVShape{Layers: layers, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+	s := Span{Rows: 1, Pos: n - 1}
+	for i := range PagesFor(n) {
+		s.Pages = append(s.Pages, int32(i))
+	}
+	if err := kv.Reserve(PagesFor(n)); err != nil {
+		b.Fatal(err)
+	}
+	batch := &Batch{Seqs: []Span{s}, KV: kv}
+	qkv, _ := c.Upload(1, (heads+2*kvHeads)*hd, kerneltest.Normal(kerneltest.Rand(1), (heads+2*kvHeads)*hd))
+	dst, _ := c.NewBuf(1, heads*hd)
+	p, _ := c.NewPass()
+	layer := 0
+	for b.Loop() {
+		p.Attend(dst, qkv, batch, layer)
+		layer = (layer + 1) % layers
+	}
+	if err := p.End(); err != nil {
+		b.Fatal(err)
 	}
 }
