@@ -16,31 +16,67 @@
 	DECL  DX     \
 	KMOVW DX, K1
 
+// The quadwords of a pack of two vectors in the order of their lanes.
+DATA unpackOrder<>+0x00(SB)/8, $0
+DATA unpackOrder<>+0x08(SB)/8, $2
+DATA unpackOrder<>+0x10(SB)/8, $4
+DATA unpackOrder<>+0x18(SB)/8, $6
+DATA unpackOrder<>+0x20(SB)/8, $1
+DATA unpackOrder<>+0x28(SB)/8, $3
+DATA unpackOrder<>+0x30(SB)/8, $5
+DATA unpackOrder<>+0x38(SB)/8, $7
+GLOBL unpackOrder<>(SB), RODATA|NOPTR, $64
+
 // func CodesToBF16AVX512(dst []uint16, src []int8)
 TEXT ·CodesToBF16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), DI
-	MOVQ dst_len+8(FP), CX
-	MOVQ src_base+24(FP), SI
-	SPLIT
-	JMP  test
+	MOVQ      dst_base+0(FP), DI
+	MOVQ      dst_len+8(FP), CX
+	MOVQ      src_base+24(FP), SI
+	VMOVDQU64 unpackOrder<>(SB), Z15
+	XORQ      AX, AX
+	MOVQ      CX, BX
+	ANDQ      $-32, BX
+	JMP       wideTest
 
-loop:
-	VPMOVSXBD (SI)(AX*1), Z0
+wide:
+	VPMOVSXBD 0(SI)(AX*1), Z0
+	VPMOVSXBD 16(SI)(AX*1), Z1
 	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
 	VPSRLD    $16, Z0, Z0
-	VPMOVDW   Z0, (DI)(AX*2)
-	ADDQ      $16, AX
+	VPSRLD    $16, Z1, Z1
+	VPACKUSDW Z1, Z0, Z0
+	VPERMQ    Z0, Z15, Z0
+	VMOVDQU64 Z0, (DI)(AX*2)
+	ADDQ      $32, AX
 
-test:
-	CMPQ        AX, BX
-	JLT         loop
+wideTest:
+	CMPQ AX, BX
+	JLT  wide
+	SUBQ BX, CX
+	MOVQ BX, R8
+
+	// At most two vectors of 16, the last of them under a mask.
+rest:
 	TESTQ       CX, CX
 	JZ          done
+	MOVQ        CX, R9
+	CMPQ        CX, $16
+	JLE         part
+	MOVL        $16, R9
+
+part:
+	MOVQ        CX, R10
+	MOVQ        R9, CX
 	MASK
-	VPMOVSXBD.Z (SI)(AX*1), K1, Z0
+	VPMOVSXBD.Z (SI)(R8*1), K1, Z0
 	VCVTDQ2PS   Z0, Z0
 	VPSRLD      $16, Z0, Z0
-	VPMOVDW     Z0, K1, (DI)(AX*2)
+	VPMOVDW     Z0, K1, (DI)(R8*2)
+	ADDQ        R9, R8
+	MOVQ        R10, CX
+	SUBQ        R9, CX
+	JMP         rest
 
 done:
 	VZEROUPPER
