@@ -18,6 +18,7 @@ import (
 	"armor/model/builtin"
 	"armor/model/checkpoint"
 	"armor/model/nn"
+	"armor/runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -79,7 +80,7 @@ config.json. Speed does not depend on what the weights are.`,
 	n.IntSliceVar(&f.threads, "threads", nil, "worker threads, several for several measurements (default: one for each processor)")
 	n.BoolVar(&f.bars, "bars", false, "measure what the kernels are held to, shapes of Llama 3.2 1B and 3.1 8B, and say what is met")
 	n.StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`")
-	n.StringVar(&f.kv, "kv", "auto", "keep keys and values as `auto|bf16|f32`: auto is --dtype")
+	addKVFlag(c, &f.kv)
 	n.StringVarP(&f.output, "output", "o", "md", "print `md|csv|json|jsonl`")
 	n.BoolVar(&f.noStream, "no-stream", false, "do not measure what memory streams, which takes 1 GiB of it")
 	n.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
@@ -137,11 +138,11 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 	if len(o.Threads) == 0 {
 		o.Threads = []int{goruntime.GOMAXPROCS(0)}
 	}
-	kv := f.kv
-	if kv == "auto" {
-		kv = f.dtype
+	kv, err := runtime.ParseKV(f.kv)
+	if err != nil {
+		return o, fmt.Errorf("--kv: %w", err)
 	}
-	o.KV = dtypes[kv]
+	o.KV = kv.DType(dtypes[f.dtype])
 	outside := func(values []int, least, most int) bool {
 		return slices.ContainsFunc(values, func(v int) bool { return v < least || v > most })
 	}
@@ -151,8 +152,7 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 		}
 		return fmt.Errorf("--%s: got %q, want one of %s", name, got, strings.Join(of, ", "))
 	}
-	floats := []string{"bf16", "f32"}
-	for _, err := range []error{one("dtype", f.dtype, floats), one("kv", f.kv, append([]string{"auto"}, floats...)),
+	for _, err := range []error{one("dtype", f.dtype, []string{"bf16", "f32"}),
 		one("output", f.output, latency.Formats), one("weights", f.weights, append([]string{"auto"}, denseTypes...))} {
 		if err != nil {
 			return o, err

@@ -119,7 +119,7 @@ func TestBenchShape(t *testing.T) {
 // TestBenchUsage: what is wrong is one line, and of usage where the flags are.
 func TestBenchUsage(t *testing.T) {
 	for _, a := range [][]string{
-		{"-o", "xml"}, {"--dtype", "fp8"}, {"--kv", "int8"}, {"--weights", "q4"}, {"-p", "0", "-n", "0"}, {"-p", "-1"}, {"-b", "0"},
+		{"-o", "xml"}, {"--dtype", "fp8"}, {"--kv", "int3"}, {"--weights", "q4"}, {"-p", "0", "-n", "0"}, {"-p", "-1"}, {"-b", "0"},
 		{"-r", "0"}, {"--threads", "0"}, {"--layers", "2"}, {"--shape", "llama-9"}, {"--shape", "llama-3.2-1b", "-m", "x"},
 		{"--shape", "llama-3.2-1b", "--layers", "99"}, {"--shape", "llama-3.2-1b", "--block", "48"}, {"--shape", "llama-3.2-1b", "--dense", "q4"},
 		{"--shape", "llama-3.2-1b", "--armor", "q4"}, {"--bars", "-m", "x"}, {"--bars", "--threads", "1,2"},
