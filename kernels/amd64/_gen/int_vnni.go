@@ -33,7 +33,7 @@ const (
 	intBlock   = 64   // of a 2:4 matrix
 )
 
-var intShapes = map[bool][]intKernel{
+var vnniShapes = map[bool][]intKernel{
 	false: {
 		{tiles: 1, tokens: 1, chains: 4}, {tiles: 4, tokens: 1, chains: 2},
 		{tiles: 1, tokens: 4, chains: 2}, {tiles: 4, tokens: 4, chains: 1, spill: true},
@@ -58,7 +58,7 @@ func emitInts() {
 			var asm bytes.Buffer
 			fmt.Fprint(&asm, header, "#include \"textflag.h\"\n")
 			constants(&asm, bits, sparse)
-			for _, shape := range intShapes[sparse] {
+			for _, shape := range vnniShapes[sparse] {
 				k := shape
 				k.bits, k.sparse, k.out = bits, sparse, &asm
 				k.name = fmt.Sprintf("%sR%dM%d", family, k.tiles, k.tokens)
