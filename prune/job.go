@@ -406,18 +406,15 @@ func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
 	o := r.Recipe.options(m)
 	o.Threads, o.Math = r.Compute.Threads, block.New(r.Compute.ISA)
 	result, err := solve.Prune(context.Background(), p, o)
-	if g := r.Recipe.grid(m.In); err == nil && integers(g) {
-		err = quantize(result, p, g, o)
+	grid := r.Recipe.grid(m.In)
+	if err != nil || !integers(grid) {
+		return result, err
 	}
-	return result, err
-}
-
-// quantize stores a result in codes.
-func quantize(r *solve.Result, p *solve.Problem, g solve.Grid, o solve.Options) error {
-	q, err := solve.Quantize(context.Background(), p, &r.Layer, g, o)
+	q, err := r.Recipe.quantize(context.Background(), p, &result.Layer, grid, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.Layer, r.LossRounded, r.Seconds = q.Layer, q.Loss, r.Seconds+q.Seconds
-	return nil
+	result.Layer, result.LossRounded = q.Layer, q.Loss
+	result.Seconds += q.Seconds
+	return result, nil
 }

@@ -53,6 +53,9 @@ func (q *Quantization) Run(ctx context.Context) (err error) {
 	if err := q.Types.check(); err != nil {
 		return err
 	}
+	if q.Types.Int8Above > 0 && q.Dense == "" {
+		return errors.New("int8_above: a layer has no loss but with the dense model")
+	}
 	r := &requantize{Quantization: q, began: time.Now()}
 	if checkpoint.IsGGUF(q.Source) {
 		return fmt.Errorf("%s: got a GGUF file, want an ARMOR folder", q.Source)
@@ -288,7 +291,8 @@ func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, 
 		if p.W, err = r.weight(m, l, math); err != nil {
 			return one, err
 		}
-		q, err := solve.Quantize(ctx, p, l, grid, solve.Options{Threads: r.Compute.Threads, Math: math})
+		o := solve.Options{Threads: r.Compute.Threads, Math: math}
+		q, err := r.Types.quantize(ctx, p, l, grid, o)
 		if err != nil {
 			return one, fmt.Errorf("%s: %w", m.Name, err)
 		}

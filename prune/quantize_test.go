@@ -172,14 +172,16 @@ func TestQuantizeFolder(t *testing.T) {
 		}
 	}
 	for words, change := range map[string]func(*Quantization){
-		"not an ARMOR folder":            func(q *Quantization) { q.Source = tiny },
-		"got int4 with wrappers in int8": func(q *Quantization) { q.Source = at },
-		"core_dtype: got \"int3\"":       func(q *Quantization) { q.Types.Core = "int3" },
-		"their sizes differ":             func(q *Quantization) { q.Dense = "../testdata/golden/tiny-llama" },
-		"rounding: got \"up\"":           func(q *Quantization) { q.Types.Rounding = "up" },
-		"inside it":                      func(q *Quantization) { q.Target = filepath.Join(source, "x") },
-		"no such file":                   func(q *Quantization) { q.Calib = "nowhere.txt" },
-		"got a GGUF file":                func(q *Quantization) { q.Source = "../testdata/golden/tiny-llama2.gguf" },
+		"not an ARMOR folder":             func(q *Quantization) { q.Source = tiny },
+		"got int4 with wrappers in int8":  func(q *Quantization) { q.Source = at },
+		"core_dtype: got \"int3\"":        func(q *Quantization) { q.Types.Core = "int3" },
+		"their sizes differ":              func(q *Quantization) { q.Dense = "../testdata/golden/tiny-llama" },
+		"int8_above: a layer has no loss": func(q *Quantization) { q.Types.Int8Above = 1.5 },
+		"int8_above: got 0.5":             func(q *Quantization) { q.Types.Int8Above = 0.5 },
+		"rounding: got \"up\"":            func(q *Quantization) { q.Types.Rounding = "up" },
+		"inside it":                       func(q *Quantization) { q.Target = filepath.Join(source, "x") },
+		"no such file":                    func(q *Quantization) { q.Calib = "nowhere.txt" },
+		"got a GGUF file":                 func(q *Quantization) { q.Source = "../testdata/golden/tiny-llama2.gguf" },
 	} {
 		target, err := quantize(change)
 		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n") {
@@ -188,6 +190,26 @@ func TestQuantizeFolder(t *testing.T) {
 		if _, err := os.Stat(target); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: left behind (%v)", words, err)
 		}
+	}
+}
+
+// Where int4 would raise the loss by more than the bound, cores are in int8: all of
+// them with a bound of nothing, none with a vast one.
+func TestInt8Above(t *testing.T) {
+	text := text(t)
+	for above, want := range map[float64]string{1: "int8", 1e6: "int4"} {
+		dir := whole(t, text, func(j *Job) {
+			j.Recipe.Types = Types{Core: "int4", Rounding: solve.Plain, Int8Above: above}
+		})
+		for _, m := range readReport(t, dir).Modules {
+			if strings.Contains(m.Name, "down_proj") { // 160 inputs: bf16
+				continue
+			}
+			if m.CoreDType != want {
+				t.Errorf("above %v: %s is in %s, want %s", above, m.Name, m.CoreDType, want)
+			}
+		}
+		load(t, dir)
 	}
 }
 

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -19,6 +20,9 @@ type Types struct {
 	Wrappers string         `json:"wrapper_dtype,omitempty" yaml:"wrapper_dtype,omitempty"` // bf16 or int8
 	Head     string         `json:"head_dtype,omitempty" yaml:"head_dtype,omitempty"`       // of embedding and head: bf16 for the source's, int8 or int4
 	Rounding solve.Rounding `json:"rounding,omitempty" yaml:"rounding,omitempty"`           // how the codes are found
+	// Int8Above keeps a core in int8 where int4 would raise its loss by more than this
+	// factor; 0: none.
+	Int8Above float64 `json:"int8_above,omitempty" yaml:"int8_above,omitempty"`
 }
 
 // DefaultTypes round to bf16 alone.
@@ -40,7 +44,24 @@ func (t *Types) check() error {
 			return fmt.Errorf("%s: got %q, want one of %v", f.name, f.got, f.want)
 		}
 	}
+	if a := t.Int8Above; a != 0 && !(a >= 1 && a <= 1e6) {
+		return fmt.Errorf("int8_above: got %v, want a factor of 1 or more, or 0", a)
+	}
 	return nil
+}
+
+// quantize stores a layer of p in codes.
+func (t *Types) quantize(ctx context.Context, p *solve.Problem, l *solve.Layer, g solve.Grid, o solve.Options) (*solve.Quantized, error) {
+	q, err := solve.Quantize(ctx, p, l, g, o)
+	if err != nil || g.Core != 4 || t.Int8Above == 0 || q.Loss <= t.Int8Above*q.Before {
+		return q, err
+	}
+	g.Core = 8
+	seconds := q.Seconds
+	if q, err = solve.Quantize(ctx, p, l, g, o); err == nil {
+		q.Seconds += seconds
+	}
+	return q, err
 }
 
 // grid is how the cores of so many inputs are stored, and their wrappers.

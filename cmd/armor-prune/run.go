@@ -83,6 +83,7 @@ func addTypes(flags *pflag.FlagSet, t *prune.Types) {
 	flags.StringVar(&t.Wrappers, "wrapper-dtype", t.Wrappers, "store A and B as `bf16|int8`")
 	flags.StringVar(&t.Head, "head-dtype", t.Head, "store embedding and head as `bf16|int8|int4`, bf16 being what they were")
 	flags.StringVar((*string)(&t.Rounding), "rounding", string(t.Rounding), "`descent|refit|plain`: how codes are found")
+	flags.Float64Var(&t.Int8Above, "int8-above", t.Int8Above, "keep a core in int8 where int4 would raise its loss by more than this `factor`, such as 1.5")
 }
 
 // addWork adds the flags that do not change what comes out.

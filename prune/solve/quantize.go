@@ -33,7 +33,7 @@ type Grid struct {
 	Core     int // bits of the core's codes: 8 or 4; 0 for bf16
 	Wrappers int // of A's and B's: 8; 0 for bf16
 	Rounding Rounding
-	Sweeps   int // of the descent, 5 or more; 0 is 8
+	Sweeps   int // of the descent, 5 or more; 0 is 7
 }
 
 // Fits says whether a core of so many inputs can have codes.
@@ -61,7 +61,7 @@ func Quantize(ctx context.Context, p *Problem, l *Layer, g Grid, o Options) (_ *
 	if g.Rounding == "" {
 		g.Rounding = Descent
 	}
-	orDefault(&g.Sweeps, 8)
+	orDefault(&g.Sweeps, 7)
 	o.Method = Armor
 	if l.A != nil {
 		o.BlockOut, o.BlockIn = l.BlockOut, l.BlockIn
