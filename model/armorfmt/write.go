@@ -51,6 +51,7 @@ type Writer struct {
 	replaced  map[string]bool // tensors of the source
 	sharedB   map[string]string
 	quantized map[string]string // dense modules → their type
+	headGroup int               // their inputs that share a scale, 0: there are none
 	section   section
 	total     Totals
 }
@@ -337,12 +338,8 @@ func (w *Writer) FinishWeights() (*Totals, error) {
 		coded, isCoded := strings.CutSuffix(name, ".q")
 		switch {
 		case isCoded:
-			w.quantized[coded] = Int8
-			if t.DType == checkpoint.U8 {
-				w.quantized[coded] = Int4
-			}
-			if coded != embedding {
-				w.total.Dense = append(w.total.Dense, coded)
+			if err := w.copied(coded); err != nil {
+				return nil, err
 			}
 		case isWeight && len(t.Shape) == 2 && strings.HasSuffix(name, "embed_tokens.weight"):
 			if t.DType == checkpoint.BF16 {
@@ -355,9 +352,7 @@ func (w *Writer) FinishWeights() (*Totals, error) {
 	if d := w.quantized[embedding]; d != "" {
 		w.section.HeadDType = d
 	}
-	if len(w.quantized) > 0 {
-		w.section.HeadGroupSize = HeadGroupSize
-	}
+	w.section.HeadGroupSize = w.headGroup
 	w.section.DenseModules = w.total.Dense
 	var err error
 	if w.total.Shards, err = w.weights.Finish(); err != nil {
