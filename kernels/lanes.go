@@ -22,17 +22,22 @@ const lanesRows = 512
 // of the largest is 24 KB, which stays in L1.
 func lanesVectors(t denseTypes) []int {
 	if t == bf16bf16 {
-		return lanesVectorsAll[:3]
+		return lanesVectorsAll[:4]
 	}
 	return lanesVectorsAll[:]
 }
 
-var lanesVectorsAll = [...]int{1, 2, 4, 6}
+var lanesVectorsAll = [...]int{1, 2, 3, 4, 6}
 
 // lanes says whether 2:4 matrices of these types are multiplied with tokens in
-// the lanes, where there are so many rows.
+// the lanes, where there are so many rows: where they fill a vector, and three
+// quarters of all. With fewer, kernels with rows in the lanes were faster.
 func (c *CPU) lanes(t denseTypes, rows int) bool {
-	return (t == f32f32 || t == bf16f32 || t == bf16bf16) && rows > lanesTokens
+	if t != f32f32 && t != bf16f32 && t != bf16bf16 || rows < lanesTokens {
+		return false
+	}
+	p := c.lanesPlan(t, rows)
+	return 4*rows >= 3*(p.full*p.big+p.last)
 }
 
 // lanesPlan splits rows into tiles of kernels with tokens in the lanes.

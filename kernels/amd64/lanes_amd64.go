@@ -13,6 +13,8 @@ func LanesBF16BF16AVX512BF16(vectors int, w unsafe.Pointer, wstride, values int,
 		LanesBF16BF16AVX512BF16V1(w, wstride, values, x, k, tiles, y, add)
 	case 2:
 		LanesBF16BF16AVX512BF16V2(w, wstride, values, x, k, tiles, y, add)
+	case 3:
+		LanesBF16BF16AVX512BF16V3(w, wstride, values, x, k, tiles, y, add)
 	case 4:
 		LanesBF16BF16AVX512BF16V4(w, wstride, values, x, k, tiles, y, add)
 	default:
@@ -29,6 +31,11 @@ func LanesBF16BF16AVX512BF16V1(w unsafe.Pointer, wstride, values int, x unsafe.P
 //
 //go:noescape
 func LanesBF16BF16AVX512BF16V2(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
+
+// LanesBF16BF16AVX512BF16V3 is for 48 tokens; layouts: ref.Lanes. Needs AVX512F, AVX512_BF16, BMI2.
+//
+//go:noescape
+func LanesBF16BF16AVX512BF16V3(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
 
 // LanesBF16BF16AVX512BF16V4 is for 64 tokens; layouts: ref.Lanes. Needs AVX512F, AVX512_BF16, BMI2.
 //
@@ -48,6 +55,8 @@ func LanesBF16F32AVX512(vectors int, w unsafe.Pointer, wstride, values int, x un
 		LanesBF16F32AVX512V1(w, wstride, values, x, k, tiles, y, add)
 	case 2:
 		LanesBF16F32AVX512V2(w, wstride, values, x, k, tiles, y, add)
+	case 3:
+		LanesBF16F32AVX512V3(w, wstride, values, x, k, tiles, y, add)
 	case 4:
 		LanesBF16F32AVX512V4(w, wstride, values, x, k, tiles, y, add)
 	case 6:
@@ -67,6 +76,11 @@ func LanesBF16F32AVX512V1(w unsafe.Pointer, wstride, values int, x unsafe.Pointe
 //go:noescape
 func LanesBF16F32AVX512V2(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
 
+// LanesBF16F32AVX512V3 is for 48 tokens; layouts: ref.Lanes. Needs AVX512F, BMI2.
+//
+//go:noescape
+func LanesBF16F32AVX512V3(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
+
 // LanesBF16F32AVX512V4 is for 64 tokens; layouts: ref.Lanes. Needs AVX512F, BMI2.
 //
 //go:noescape
@@ -84,6 +98,8 @@ func LanesF32F32AVX512(vectors int, w unsafe.Pointer, wstride, values int, x uns
 		LanesF32F32AVX512V1(w, wstride, values, x, k, tiles, y, add)
 	case 2:
 		LanesF32F32AVX512V2(w, wstride, values, x, k, tiles, y, add)
+	case 3:
+		LanesF32F32AVX512V3(w, wstride, values, x, k, tiles, y, add)
 	case 4:
 		LanesF32F32AVX512V4(w, wstride, values, x, k, tiles, y, add)
 	case 6:
@@ -103,6 +119,11 @@ func LanesF32F32AVX512V1(w unsafe.Pointer, wstride, values int, x unsafe.Pointer
 //go:noescape
 func LanesF32F32AVX512V2(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
 
+// LanesF32F32AVX512V3 is for 48 tokens; layouts: ref.Lanes. Needs AVX512F, BMI2.
+//
+//go:noescape
+func LanesF32F32AVX512V3(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
+
 // LanesF32F32AVX512V4 is for 64 tokens; layouts: ref.Lanes. Needs AVX512F, BMI2.
 //
 //go:noescape
@@ -120,6 +141,8 @@ func LanesBF16F32AVX2(vectors int, w unsafe.Pointer, wstride, values int, x unsa
 		LanesBF16F32AVX2V1(w, wstride, values, x, k, tiles, y, add)
 	case 2:
 		LanesBF16F32AVX2V2(w, wstride, values, x, k, tiles, y, add)
+	case 3:
+		LanesBF16F32AVX2V3(w, wstride, values, x, k, tiles, y, add)
 	case 4:
 		LanesBF16F32AVX2V4(w, wstride, values, x, k, tiles, y, add)
 	case 6:
@@ -139,6 +162,11 @@ func LanesBF16F32AVX2V1(w unsafe.Pointer, wstride, values int, x unsafe.Pointer,
 //go:noescape
 func LanesBF16F32AVX2V2(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
 
+// LanesBF16F32AVX2V3 is for 48 tokens; layouts: ref.Lanes. Needs AVX2, FMA, BMI2.
+//
+//go:noescape
+func LanesBF16F32AVX2V3(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
+
 // LanesBF16F32AVX2V4 is for 64 tokens; layouts: ref.Lanes. Needs AVX2, FMA, BMI2.
 //
 //go:noescape
@@ -156,6 +184,8 @@ func LanesF32F32AVX2(vectors int, w unsafe.Pointer, wstride, values int, x unsaf
 		LanesF32F32AVX2V1(w, wstride, values, x, k, tiles, y, add)
 	case 2:
 		LanesF32F32AVX2V2(w, wstride, values, x, k, tiles, y, add)
+	case 3:
+		LanesF32F32AVX2V3(w, wstride, values, x, k, tiles, y, add)
 	case 4:
 		LanesF32F32AVX2V4(w, wstride, values, x, k, tiles, y, add)
 	case 6:
@@ -174,6 +204,11 @@ func LanesF32F32AVX2V1(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, 
 //
 //go:noescape
 func LanesF32F32AVX2V2(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
+
+// LanesF32F32AVX2V3 is for 48 tokens; layouts: ref.Lanes. Needs AVX2, FMA, BMI2.
+//
+//go:noescape
+func LanesF32F32AVX2V3(w unsafe.Pointer, wstride, values int, x unsafe.Pointer, k, tiles int, y *float32, add int)
 
 // LanesF32F32AVX2V4 is for 64 tokens; layouts: ref.Lanes. Needs AVX2, FMA, BMI2.
 //

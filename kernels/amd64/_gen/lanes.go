@@ -17,8 +17,8 @@ const lanesGroups = 16
 type lanesShape struct{ vectors, rows int }
 
 var (
-	lanes512 = []lanesShape{{1, 4}, {2, 4}, {4, 2}, {6, 2}}
-	lanes256 = []lanesShape{{1, 4}, {2, 2}, {4, 1}, {6, 1}}
+	lanes512 = []lanesShape{{1, 4}, {2, 4}, {3, 4}, {4, 2}, {6, 2}}
+	lanes256 = []lanesShape{{1, 4}, {2, 2}, {3, 2}, {4, 1}, {6, 1}}
 )
 
 // lanesFamily is family of these kernels.
@@ -33,7 +33,7 @@ type lanesFamily struct {
 }
 
 var lanesFamilies = []lanesFamily{
-	{"lanes_bf16bf16_avx512bf16_amd64", "LanesBF16BF16AVX512BF16", "Z", 16, 16, true, lanes512[:3], "AVX512F, AVX512_BF16, BMI2", "avx512bf16"},
+	{"lanes_bf16bf16_avx512bf16_amd64", "LanesBF16BF16AVX512BF16", "Z", 16, 16, true, lanes512[:4], "AVX512F, AVX512_BF16, BMI2", "avx512bf16"},
 	{"lanes_bf16f32_avx512_amd64", "LanesBF16F32AVX512", "Z", 16, 16, false, lanes512, "AVX512F, BMI2", "avx512"},
 	{"lanes_f32f32_avx512_amd64", "LanesF32F32AVX512", "Z", 16, 32, false, lanes512, "AVX512F, BMI2", "avx512"},
 	{"lanes_bf16f32_avx2_amd64", "LanesBF16F32AVX2", "Y", 8, 16, false, lanes256, "AVX2, FMA, BMI2", "avx2"},
@@ -75,8 +75,8 @@ func (f *lanesFamily) assembly() []byte {
 	fmt.Fprint(&b, header, "#include \"textflag.h\"\n")
 	if f.pairs {
 		var offsets [16]uint32 // of the vector of a pair, by its positions
-		for i, p := range []uint32{0<<0 | 1<<2, 0 | 2<<2, 0 | 3<<2, 1 | 2<<2, 1 | 3<<2, 2 | 3<<2} {
-			offsets[p] = 64 * uint32(i)
+		for i, p := range [...][2]int{{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}} {
+			offsets[p[0]|p[1]<<2] = 64 * uint32(i)
 		}
 		data(&b, "offsets", offsets[:])
 	}
