@@ -30,14 +30,20 @@ func lanesVectors(t denseTypes) []int {
 var lanesVectorsAll = [...]int{1, 2, 3, 4, 6}
 
 // lanes says whether 2:4 matrices of these types are multiplied with tokens in
-// the lanes, where there are so many rows: where they fill a vector, and three
-// quarters of all. With fewer, kernels with rows in the lanes were faster.
+// the lanes, where there are so many rows: those that fill a vector, and three
+// quarters of all. AVX-512 wants two for f32, or it loads more than it multiplies.
+// With fewer, kernels with rows in the lanes were faster.
 func (c *CPU) lanes(t denseTypes, rows int) bool {
-	if t != f32f32 && t != bf16f32 && t != bf16bf16 || rows < lanesTokens {
+	least := lanesTokens
+	switch {
+	case t == bf16bf16:
+	case t != f32f32 && t != bf16f32:
 		return false
+	case c.isa >= AVX512:
+		least = 2 * lanesTokens
 	}
 	p := c.lanesPlan(t, rows)
-	return 4*rows >= 3*(p.full*p.big+p.last)
+	return rows >= least && 4*rows >= 3*(p.full*p.big+p.last)
 }
 
 // lanesPlan splits rows into tiles of kernels with tokens in the lanes.
