@@ -12,14 +12,11 @@ import (
 
 const lanesTokens = ref.LanesTokens
 
-// lanesLine is the elements that a row tile of sums or a piece of pairs has.
-const lanesLine = max(6*lanesTokens*tileRows, ref.LanesInputs/2*lanesTokens)
-
 // lanesRows bounds the rows of a core whose sums wait in L2 for the next piece.
 const lanesRows = 512
 
 // lanesVectors are the vectors of tokens that kernels come in, ascending. A piece
-// of the largest is 24 KB, which stays in L1.
+// of the largest is 24 KB, which stays in L1: pairs of bf16 have more to keep.
 func lanesVectors(t denseTypes) []int {
 	if t == bf16bf16 {
 		return lanesVectorsAll[:4]
@@ -27,7 +24,13 @@ func lanesVectors(t denseTypes) []int {
 	return lanesVectorsAll[:]
 }
 
-var lanesVectorsAll = [...]int{1, 2, 3, 4, 6}
+var lanesVectorsAll = [...]int{1, 2, 3, 4, lanesMost}
+
+const lanesMost = 6
+
+// lanesLine is the elements of a row tile's sums, turned, or of a vector of a
+// piece as pairs, whichever are more.
+const lanesLine = max(lanesMost*lanesTokens*tileRows, ref.LanesInputs/2*lanesTokens)
 
 // lanes says whether 2:4 matrices of these types are multiplied with tokens in
 // the lanes, where there are so many rows: those that fill a vector, and three

@@ -75,11 +75,11 @@ type region struct {
 // linearScratch is one worker's.
 type linearScratch struct {
 	x     []float32 // [tokens of a tile, in]: normalized
-	u     []float32 // [chunkTiles·tokens, unit]: a core's output
+	u     []float32 // [chunkTiles·tokens, unit], or sums turned: a core's output
 	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // a tile of u for A's kernels
-	line  []byte    // [columns]: a row on its way into quads
+	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
 
 	list [maxList]unsafe.Pointer
 }
