@@ -2,11 +2,14 @@ package kernels
 
 import (
 	"math"
+	"sync/atomic"
 	"unsafe"
+
+	"armor/kernels/ref"
 )
 
-// attendChunk is how many keys are scored at a time, from position 0 on. It is
-// fixed, so that the order of sums does not depend on the batch.
+// attendChunk is how many keys are attended to at a time, from position 0 on. What
+// chunks give is merged in their order: sums depend on neither batch nor threads.
 const attendChunk = 32 * PageTokens
 
 // attendScratch is one worker's memory for a tile of query rows.
@@ -16,13 +19,22 @@ type attendScratch struct {
 	panel  []byte           // q as a panel
 	weight []byte           // a chunk's probabilities as a panel
 	scores []float32        // [rows, attendChunk]
-	out    []float32        // [rows, head_dim padded]
-	max    [maxTokens]float32
-	sum    [maxTokens]float32
+	tiles  []uint16         // [expanded, 16·head_dim padded]: int8 codes as bf16
+	scales []float32        // [attendChunk]: of int8 values
+	chunk  attended         // of one chunk
+	all    attended         // of those so far
+}
+
+// attended is what a tile of query rows took from some of the keys.
+type attended struct {
+	max [maxTokens]float32
+	sum [maxTokens]float32 // of exponentials below max
+	out []float32          // [rows, head_dim padded]: values weighted by these
 }
 
 // attendJob is causal attention. A query row is one head of one token; the rows
-// of the heads that share a key head are tiled together. A task is one tile.
+// of the heads that share a key head are tiled together. A task is one tile, or,
+// where tiles are too few for the workers, one chunk of keys of a tile.
 type attendJob struct {
 	c        *CPU
 	dst, qkv *buf
@@ -33,7 +45,22 @@ type attendJob struct {
 	share    int // query heads a key head
 	types    denseTypes
 	scratch  []attendScratch
+	spans    []attendSpan
+	parts    []attended     // of the chunks that are tasks
+	left     []atomic.Int32 // of each span and key head: chunks that are to come
 }
+
+// attendSpan is the tasks of one sequence.
+type attendSpan struct {
+	*Span
+	row    int // of the batch, its first
+	plan   tokenPlan
+	chunks int // tasks of a tile; more than one only where there is one tile
+	part   int // the first of its parts
+	left   int // the first of its counters
+}
+
+func (s *attendSpan) tasks(kvHeads int) int { return s.plan.tiles() * kvHeads * s.chunks }
 
 func (p *pass) Attend(dst, qkv Buf, b *Batch, layer int) {
 	j := &p.attend
@@ -44,67 +71,186 @@ func (p *pass) Attend(dst, qkv Buf, b *Batch, layer int) {
 	if j.dst.cols != j.heads*hd || j.dst.rows != j.qkv.rows {
 		want(false, "Attend", "[%d, %d] from [%d, %d]", j.dst.rows, j.dst.cols, j.qkv.rows, j.qkv.cols)
 	}
-	j.types = p.c.denseTypes(8 * j.kv.Type.Size())
+	j.types = p.c.denseTypes(j.kv.tileBits())
+	rows := p.c.plan(j.types, maxTokens).big
 	for w := range j.scratch {
 		s := &j.scratch[w]
-		if rows := p.c.plan(j.types, maxTokens).big; len(s.q) < rows*hd || len(s.scores) < rows*attendChunk {
-			s.q = make([]float32, rows*hd)
-			s.list = make([]unsafe.Pointer, attendChunk/PageTokens)
-			s.panel = make([]byte, 4*rows*j.types.pitch(hd))
-			s.weight = make([]byte, 4*rows*j.types.pitch(attendChunk))
-			s.scores = make([]float32, rows*attendChunk)
-			s.out = make([]float32, rows*j.kv.padded)
+		grow(&s.q, rows*hd)
+		grow(&s.list, attendChunk/PageTokens)
+		grow(&s.panel, 4*rows*j.types.pitch(hd))
+		grow(&s.weight, 4*rows*j.types.pitch(attendChunk))
+		grow(&s.scores, rows*attendChunk)
+		grow(&s.chunk.out, rows*j.kv.padded)
+		grow(&s.all.out, rows*j.kv.padded)
+		if j.kv.Type == Int8 {
+			grow(&s.scales, attendChunk)
+			grow(&s.tiles, j.expanded()*PageTokens*j.kv.padded)
 		}
 	}
-	tasks := 0
-	for i := range b.Seqs {
-		tasks += p.c.plan(j.types, b.Seqs[i].Rows*j.share).tiles() * j.kv.KVHeads
+	p.run(j, j.divide(rows))
+}
+
+// divide makes the tasks and counts them.
+func (j *attendJob) divide(rows int) int {
+	j.spans = j.spans[:0]
+	row, tasks := 0, 0
+	for i := range j.b.Seqs {
+		s := attendSpan{Span: &j.b.Seqs[i], row: row, chunks: 1}
+		s.plan = j.c.plan(j.types, s.Rows*j.share)
+		j.spans = append(j.spans, s)
+		row += s.Rows
+		tasks += s.tasks(j.kv.KVHeads)
 	}
-	p.run(j, tasks)
+	if workers := j.c.pool.workers; workers == 1 || tasks >= 4*workers {
+		return tasks
+	}
+	tasks = 0
+	parts, left := 0, 0
+	for i := range j.spans {
+		s := &j.spans[i]
+		if chunks := ceil(s.Pos+s.Rows, attendChunk); s.plan.tiles() == 1 && chunks > 1 {
+			s.chunks, s.part, s.left = chunks, parts, left
+			parts += chunks * j.kv.KVHeads
+			left += j.kv.KVHeads
+		}
+		tasks += s.tasks(j.kv.KVHeads)
+	}
+	for len(j.parts) < parts {
+		j.parts = append(j.parts, attended{})
+	}
+	for i := range parts {
+		grow(&j.parts[i].out, rows*j.kv.padded)
+	}
+	grow(&j.left, left)
+	for i := range j.spans {
+		s := &j.spans[i]
+		for h := 0; s.chunks > 1 && h < j.kv.KVHeads; h++ {
+			j.left[s.left+h].Store(int32(s.chunks))
+		}
+	}
+	return tasks
 }
 
 func (j *attendJob) run(worker, task int) {
-	row := 0
-	for i := range j.b.Seqs {
-		s := &j.b.Seqs[i]
-		plan := j.c.plan(j.types, s.Rows*j.share)
-		if n := plan.tiles() * j.kv.KVHeads; task >= n {
+	kvHeads := j.kv.KVHeads
+	for i := range j.spans {
+		s := &j.spans[i]
+		if n := s.tasks(kvHeads); task >= n {
 			task -= n
-			row += s.Rows
 			continue
 		}
+		w, head := &j.scratch[worker], task%kvHeads
+		if s.chunks > 1 {
+			j.part(w, s, task/kvHeads, head)
+			return
+		}
 		// The longest rows first, so that the last task is a short one.
-		tile := plan.tiles() - 1 - task/j.kv.KVHeads
-		j.tile(&j.scratch[worker], s, row, plan, tile, task%j.kv.KVHeads)
+		j.tile(w, s, s.plan.tiles()-1-task/kvHeads, head)
 		return
 	}
 }
 
-// tile computes one tile of query rows of a sequence whose first row is row.
-func (j *attendJob) tile(s *attendScratch, seq *Span, row int, plan tokenPlan, tile, head int) {
-	c, hd := j.c, j.kv.HeadDim
-	first, rows, mr := plan.tile(tile)
-	for r := range rows {
-		copy(s.q[r*hd:(r+1)*hd], j.query(row, first+r, head))
-		s.max[r], s.sum[r] = float32(math.Inf(-1)), 0
+// tile computes one tile of query rows of a sequence.
+func (j *attendJob) tile(w *attendScratch, s *attendSpan, tile, head int) {
+	j.queries(w, s, tile, head)
+	first, rows, mr := s.plan.tile(tile)
+	keys := s.Pos + (first+rows-1)/j.share + 1 // of the last row
+	j.attend(w, &w.all, s, first, rows, mr, head, 0, keys)
+	for at := attendChunk; at < keys; at += attendChunk {
+		j.attend(w, &w.chunk, s, first, rows, mr, head, at, keys)
+		j.merge(&w.all, &w.chunk, rows)
 	}
-	clear(s.out[:rows*j.kv.padded])
-	c.activations(j.types, false, s.panel, j.types.pitch(hd), s.q, hd, rows, hd, mr, nil)
-	keys := seq.Pos + (first+rows-1)/j.share + 1 // of the last row
-	for at := 0; at < keys; at += attendChunk {
-		n := min(attendChunk, keys-at)
-		pages := seq.Pages[at/PageTokens : PagesFor(at+n)]
-		j.score(s, pages, head, mr)
-		for r := range rows {
-			j.soften(s, r, seq.Pos+(first+r)/j.share+1-at, len(pages)*PageTokens)
+	j.finish(&w.all, s, first, rows, head)
+}
+
+// part computes one chunk of the only tile; the last one to end merges all.
+func (j *attendJob) part(w *attendScratch, s *attendSpan, chunk, head int) {
+	j.queries(w, s, 0, head)
+	_, rows, mr := s.plan.tile(0)
+	parts := j.parts[s.part+head*s.chunks:][:s.chunks]
+	j.attend(w, &parts[chunk], s, 0, rows, mr, head, chunk*attendChunk, s.Pos+s.Rows)
+	if j.left[s.left+head].Add(-1) > 0 {
+		return
+	}
+	for i := range parts[1:] {
+		j.merge(&parts[0], &parts[1+i], rows)
+	}
+	j.finish(&parts[0], s, 0, rows, head)
+}
+
+// queries makes the panel of a tile of query rows.
+func (j *attendJob) queries(w *attendScratch, s *attendSpan, tile, head int) {
+	hd := j.kv.HeadDim
+	first, rows, mr := s.plan.tile(tile)
+	for r := range rows {
+		q := w.q[r*hd : (r+1)*hd]
+		copy(q, j.query(s.row, first+r, head))
+		if j.kv.Type == Int8 {
+			j.c.hadamard(q)
+			j.c.scale(q, 1/float32(ref.HadamardBlock(hd))) // for the transform's square
 		}
-		c.activations(j.types, false, s.weight, j.types.pitch(attendChunk), s.scores, attendChunk, rows, len(pages)*PageTokens, mr, nil)
-		j.weigh(s, pages, n, head, mr)
 	}
+	j.c.activations(j.types, false, w.panel, j.types.pitch(hd), w.q, hd, rows, hd, mr, nil)
+}
+
+// attend computes what the queries in the panel take from the chunk of keys that
+// begins at at, of so many keys in all.
+func (j *attendJob) attend(w *attendScratch, a *attended, s *attendSpan, first, rows, mr, head, at, keys int) {
+	n := min(attendChunk, keys-at)
+	pages := s.Pages[at/PageTokens : PagesFor(at+n)]
+	j.score(w, pages, head, mr)
+	if j.kv.Type == Int8 {
+		j.decodeKeys(w, pages, head, rows)
+	}
+	scale := j.scale()
 	for r := range rows {
-		out := j.dst.row(row + (first+r)/j.share)[(head*j.share+(first+r)%j.share)*hd:][:hd]
-		copy(out, s.out[r*j.kv.padded:][:hd])
-		c.scale(out, 1/s.sum[r])
+		row := w.scores[r*attendChunk:][:len(pages)*PageTokens]
+		sees := max(0, min(s.Pos+(first+r)/j.share+1-at, n))
+		a.max[r], a.sum[r] = float32(math.Inf(-1)), 0
+		if sees > 0 {
+			a.max[r] = j.c.max(row[:sees])
+			a.sum[r] = j.c.expSum(row[:sees], scale, a.max[r])
+		}
+		clear(row[sees:])
+	}
+	if j.kv.Type == Int8 {
+		j.scaleValues(w, pages, n, head, rows)
+	}
+	j.c.activations(j.types, false, w.weight, j.types.pitch(attendChunk), w.scores, attendChunk, rows, len(pages)*PageTokens, mr, nil)
+	clear(a.out[:rows*j.kv.padded])
+	j.weigh(w, a.out, pages, n, head, mr)
+}
+
+func (j *attendJob) scale() float32 { return float32(1 / math.Sqrt(float64(j.kv.HeadDim))) }
+
+// merge adds what rows took from the next chunk to what they took before.
+func (j *attendJob) merge(a, next *attended, rows int) {
+	scale := float64(j.scale())
+	for r := range rows {
+		out, more := a.out[r*j.kv.padded:][:j.kv.padded], next.out[r*j.kv.padded:][:j.kv.padded]
+		switch {
+		case next.sum[r] == 0: // before the chunk's first key
+			continue
+		case next.max[r] > a.max[r]:
+			shrink := float32(math.Exp(float64(a.max[r]-next.max[r]) * scale))
+			j.c.scale(out, shrink)
+			a.max[r], a.sum[r] = next.max[r], a.sum[r]*shrink+next.sum[r]
+		default:
+			shrink := float32(math.Exp(float64(next.max[r]-a.max[r]) * scale))
+			j.c.scale(more, shrink)
+			a.sum[r] += next.sum[r] * shrink
+		}
+		j.c.add(out, more)
+	}
+}
+
+// finish divides by the sums of exponentials.
+func (j *attendJob) finish(a *attended, s *attendSpan, first, rows, head int) {
+	hd := j.kv.HeadDim
+	for r := range rows {
+		out := j.dst.row(s.row + (first+r)/j.share)[(head*j.share+(first+r)%j.share)*hd:][:hd]
+		copy(out, a.out[r*j.kv.padded:])
+		j.c.scale(out, 1/a.sum[r])
 	}
 }
 
@@ -114,62 +260,79 @@ func (j *attendJob) query(row, r, head int) []float32 {
 	return j.qkv.row(row + r/j.share)[(head*j.share+r%j.share)*hd:][:hd]
 }
 
+// expanded is how many pages' int8 codes are bf16 at a time: what AMX multiplies
+// together, or one.
+func (j *attendJob) expanded() int {
+	if j.types == bf16amx {
+		return attendChunk / PageTokens
+	}
+	return 1
+}
+
+// operand is memory of a page as a product reads it: int8 codes become bf16, in
+// the room of page i of a chunk.
+func (j *attendJob) operand(s *attendScratch, i int, mem []byte) unsafe.Pointer {
+	if j.kv.Type != Int8 {
+		return unsafe.Pointer(&mem[0])
+	}
+	tile := s.tiles[i%j.expanded()*PageTokens*j.kv.padded:][:len(mem)]
+	j.c.codesToBF16(tile, asI8(mem))
+	return unsafe.Pointer(&tile[0])
+}
+
 // score multiplies the queries in the panel with the keys of the pages.
 func (j *attendJob) score(s *attendScratch, pages []int32, head, mr int) {
 	k := j.kv.HeadDim / j.kv.perStep()
-	if j.types == bf16amx {
-		for i, page := range pages {
-			s.list[i] = unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
-		}
-		pitch := j.types.pitch(j.kv.HeadDim)
-		j.c.tiles(false, s.list[:len(pages)], mr, unsafe.Pointer(&s.panel[0]), pitch, k, &s.scores[0], attendChunk, false)
-		return
-	}
 	for i, page := range pages {
-		keys := unsafe.Pointer(&j.kv.keys(page, j.layer, head)[0])
+		keys := j.operand(s, i, j.kv.keys(page, j.layer, head))
+		if j.types == bf16amx {
+			s.list[i] = keys
+			continue
+		}
 		j.c.dense(j.types, 1, mr, keys, 0, unsafe.Pointer(&s.panel[0]), k, &s.scores[i*PageTokens], attendChunk, false)
 	}
-}
-
-// soften turns row r of the scores, of which the first n count, into
-// exponentials below the largest so far, and rescales what was summed before.
-func (j *attendJob) soften(s *attendScratch, r, n, width int) {
-	row := s.scores[r*attendChunk:][:width]
-	n = min(n, width)
-	if n <= 0 {
-		clear(row)
-		return
-	}
-	scale := float32(1 / math.Sqrt(float64(j.kv.HeadDim)))
-	m := j.c.max(row[:n])
-	if m > s.max[r] {
-		if s.sum[r] != 0 {
-			shrink := float32(math.Exp(float64((s.max[r] - m) * scale)))
-			s.sum[r] *= shrink
-			j.c.scale(s.out[r*j.kv.padded:][:j.kv.padded], shrink)
-		}
-		s.max[r] = m
-	}
-	s.sum[r] += j.c.expSum(row[:n], scale, s.max[r])
-	clear(row[n:])
-}
-
-// weigh adds the values of n keys, weighted by the panel's probabilities.
-func (j *attendJob) weigh(s *attendScratch, pages []int32, n, head, mr int) {
-	step := j.kv.perStep()
 	if j.types == bf16amx {
-		for i, page := range pages {
-			s.list[i] = unsafe.Pointer(&j.kv.values(page, j.layer, head)[0])
-		}
-		last := ceil(n-(len(pages)-1)*PageTokens, step)
-		pitch := j.types.pitch(attendChunk)
-		j.c.tileSums(s.list[:len(pages)], last, j.kv.padded/tileRows, mr, unsafe.Pointer(&s.weight[0]), pitch, &s.out[0], j.kv.padded)
-		return
+		pitch := j.types.pitch(j.kv.HeadDim)
+		j.c.tiles(false, s.list[:len(pages)], mr, unsafe.Pointer(&s.panel[0]), pitch, k, &s.scores[0], attendChunk, false)
 	}
-	pagePanel := PageTokens * mr * j.types.activationSize()
-	tiles, stride := j.kv.padded/tileRows, PageTokens*tileRows*j.kv.Type.Size()
+}
+
+// decodeKeys turns scores of int8 codes into those of keys.
+func (j *attendJob) decodeKeys(s *attendScratch, pages []int32, head, rows int) {
+	hd := j.kv.HeadDim
 	for i, page := range pages {
-		values := j.kv.values(page, j.layer, head)
+		scales, _, first := j.kv.coded(page, j.layer, head)
+		for r := range rows {
+			y := (*[PageTokens]float32)(s.scores[r*attendChunk+i*PageTokens:])
+			j.c.keyScores(y, scales, s.q[r*hd:(r+1)*hd], first)
+		}
+	}
+}
+
+// scaleValues multiplies the n probabilities of each row with the scales of int8
+// values.
+func (j *attendJob) scaleValues(s *attendScratch, pages []int32, n, head, rows int) {
+	for i, page := range pages {
+		_, scales, _ := j.kv.coded(page, j.layer, head)
+		copy(s.scales[i*PageTokens:], scales[:])
+	}
+	for r := range rows {
+		row := s.scores[r*attendChunk:][:n]
+		j.c.scaleMul(row, row, s.scales, 1)
+	}
+}
+
+// weigh adds to out the values of n keys, weighted by the panel's probabilities.
+func (j *attendJob) weigh(s *attendScratch, out []float32, pages []int32, n, head, mr int) {
+	step := j.kv.perStep()
+	pagePanel := PageTokens * mr * j.types.activationSize()
+	tiles, stride := j.kv.padded/tileRows, PageTokens*tileRows*j.kv.tileBits()/8
+	for i, page := range pages {
+		values := j.operand(s, i, j.kv.values(page, j.layer, head))
+		if j.types == bf16amx {
+			s.list[i] = values
+			continue
+		}
 		k := (min(PageTokens, n-i*PageTokens) + step - 1) / step
 		x := unsafe.Pointer(&s.weight[i*pagePanel])
 		for t := 0; t < tiles; {
@@ -177,8 +340,13 @@ func (j *attendJob) weigh(s *attendScratch, pages []int32, n, head, mr int) {
 			if most := j.c.rowTiles(mr); tiles-t >= most {
 				rows = most
 			}
-			j.c.dense(j.types, rows, mr, unsafe.Pointer(&values[t*stride]), stride, x, k, &s.out[t*tileRows], j.kv.padded, true)
+			j.c.dense(j.types, rows, mr, unsafe.Add(values, t*stride), stride, x, k, &out[t*tileRows], j.kv.padded, true)
 			t += rows
 		}
+	}
+	if j.types == bf16amx {
+		last := ceil(n-(len(pages)-1)*PageTokens, step)
+		pitch := j.types.pitch(attendChunk)
+		j.c.tileSums(s.list[:len(pages)], last, j.kv.padded/tileRows, mr, unsafe.Pointer(&s.weight[0]), pitch, &out[0], j.kv.padded)
 	}
 }

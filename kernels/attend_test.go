@@ -3,10 +3,11 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"armor/kernels/internal/kerneltest"
+	"armor/kernels/ref"
 )
 
 // attendTest holds one sequence's q, k and v in plain form.
@@ -56,20 +57,61 @@ func TestAttend(t *testing.T) {
 		{heads: 2, kvHeads: 1, hd: 128, n: 33},
 	}
 	backends(t, func(t *testing.T, c *CPU) {
-		for _, a := range tests {
-			if c.isa == Ref && a.n > attendChunk {
-				a.n = attendChunk + 3
-			}
-			a.run(t, c)
+		for _, typ := range []DType{F32, BF16, Int8} {
+			t.Run(typ.String(), func(t *testing.T) {
+				for _, a := range tests {
+					if c.isa == Ref && a.n > attendChunk {
+						a.heads, a.kvHeads, a.n = 3, 1, attendChunk+3
+					}
+					a.run(t, c, typ)
+				}
+			})
 		}
 	})
 }
 
-func (a attendTest) run(t *testing.T, c *CPU) {
+// quantize makes keys and values what int8 holds, but for roundings to f32: keys
+// through the transform, as differences from the first of each page.
+func (a *attendTest) quantize() {
+	codes, first := make([]int8, a.hd), make([]float32, a.hd)
+	round := func(x []float32) {
+		scale := ref.QuantizeInt8(codes, x)
+		for d, c := range codes {
+			x[d] = scale * float32(c)
+		}
+	}
+	for i := range 2 * a.kvHeads {
+		for r := range a.n {
+			x := a.head(r, a.heads+i)
+			if i >= a.kvHeads {
+				round(x)
+				continue
+			}
+			ref.Hadamard(x)
+			if r%PageTokens == 0 {
+				copy(first, x)
+			}
+			for d := range x {
+				x[d] -= first[d]
+			}
+			round(x)
+			for d := range x {
+				x[d] += first[d]
+			}
+			ref.Hadamard(x)
+			ref.Scale(x, 1/float32(ref.HadamardBlock(a.hd)))
+		}
+	}
+}
+
+func (a attendTest) run(t *testing.T, c *CPU, typ DType) {
 	t.Helper()
 	rng := kerneltest.Rand(uint64(a.hd))
 	a.qkv = truncated(rng, a.n*a.width())
-	kv, err := c.NewKV(KVShape{Layers: 2, KVHeads: a.kvHeads, HeadDim: a.hd, Type: c.compute})
+	if typ == Int8 {
+		a.quantize()
+	}
+	kv, err := c.NewKV(KVShape{Layers: 2, KVHeads: a.kvHeads, HeadDim: a.hd, Type: typ})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +165,14 @@ func (a *attendTest) step(t *testing.T, c *CPU, p Pass, rope Buf, b *Batch) {
 	if c.compute == BF16 { // the probabilities are rounded to bf16
 		unit = 1.0 / 200
 	}
+	if c.compute == BF16 && b.KV.(*kvPool).Type == Int8 { // transformed queries, too, by Σ|q·k|/√hd units
+		unit = 1.0 / 64
+	}
 	var worst kerneltest.Worst
 	for r := range rows {
+		if r < rows-1 && (pos+r)%9 > 64/(pos+r+1) { // fewer of the costly ones
+			continue
+		}
 		for h := range a.heads {
 			want, abs := a.want(pos+r, h)
 			for d := range want {
@@ -192,38 +240,127 @@ func rotated(x, weight, table []float32) []float64 {
 	return y
 }
 
-func TestPool(t *testing.T) {
-	for _, workers := range []int{1, 2, 4} {
-		p := newPool(workers)
-		rng := rand.New(rand.NewPCG(1, 1))
-		for range 3000 {
-			j := &countJob{ran: make([]int, rng.IntN(40))}
-			p.run(j, len(j.ran))
-			for i, n := range j.ran {
-				if n != 1 {
-					t.Fatalf("task %d of %d ran %d times", i, len(j.ran), n)
+// TestAttendChunks: a row of a long sequence gets the same bits whether its chunks
+// of keys are tasks of their own, one worker's, or beside many other rows.
+func TestAttendChunks(t *testing.T) {
+	const heads, kvHeads, hd, n = 6, 2, 32, 3*attendChunk + 5
+	for isa := Ref; isa <= BestISA(); isa++ {
+		for _, typ := range []DType{F32, BF16, Int8} {
+			t.Run(fmt.Sprintf("%v/%v", isa, typ), func(t *testing.T) {
+				x := kerneltest.Normal(kerneltest.Rand(1), n*(heads+2*kvHeads)*hd)
+				var want []float32
+				for _, run := range []struct{ threads, seqs int }{{1, 1}, {4, 1}, {4, 2}, {4, 30}} {
+					c, err := NewCPU(Options{ISA: isa, Compute: BF16, Threads: run.threads})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					kv, _ := c.NewKV(KVShape{Layers: 1, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+					if err := kv.Reserve(PagesFor(n)); err != nil {
+						t.Fatal(err)
+					}
+					pages := make([]int32, PagesFor(n))
+					for i := range pages {
+						pages[i] = int32(len(pages) - 1 - i)
+					}
+					rope := upload(t, c, n, hd, make([]float32, n*hd))
+					for pos := range n {
+						for i := range hd / 2 {
+							rope.row(pos)[i] = 1
+						}
+					}
+					qkv := upload(t, c, n, (heads+2*kvHeads)*hd, x)
+					p, _ := c.NewPass()
+					p.RopeStore(qkv, Heads{Rope: rope}, &Batch{Seqs: []Span{{Rows: n, Pages: pages}}, KV: kv}, 0)
+					rows, b := upload(t, c, run.seqs, (heads+2*kvHeads)*hd, make([]float32, run.seqs*(heads+2*kvHeads)*hd)), &Batch{KV: kv}
+					for i := range run.seqs {
+						copy(rows.row(i), qkv.row(n-1))
+						b.Seqs = append(b.Seqs, Span{Rows: 1, Pos: n - 1, Pages: pages})
+					}
+					dst, _ := c.newBuf(run.seqs, heads*hd)
+					p.Attend(dst, rows, b, 0)
+					if err := p.End(); err != nil {
+						t.Fatal(err)
+					}
+					if want == nil {
+						want = slices.Clone(dst.row(0))
+					}
+					for i := range run.seqs {
+						kerneltest.Equal(t, fmt.Sprintf("%d threads, %d sequences", run.threads, run.seqs), dst.row(i), want)
+					}
 				}
-			}
+			})
 		}
-		p.run(&panicJob{}, 7)
-		if err := p.err(); err == nil {
-			t.Error("a panic was lost")
-		}
-		if err := p.err(); err != nil {
-			t.Errorf("reported twice: %v", err)
-		}
-		p.close()
 	}
 }
 
-type countJob struct{ ran []int }
+// BenchmarkRopeStore is a prefill's, of the heads of SmolLM2-135M.
+func BenchmarkRopeStore(b *testing.B) {
+	const heads, kvHeads, hd, n = 9, 3, 64, 512
+	for _, typ := range []DType{F32, BF16, Int8} {
+		b.Run(typ.String(), func(b *testing.B) {
+			c, err := NewCPU(Options{ISA: BestISA(), Compute: BF16, Threads: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			kv, _ := c.NewKV(KVShape{Layers: 1, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+			batch := &Batch{Seqs: []Span{{Rows: n}}, KV: kv}
+			for i := range PagesFor(n) {
+				batch.Seqs[0].Pages = append(batch.Seqs[0].Pages, int32(i))
+			}
+			if err := kv.Reserve(PagesFor(n)); err != nil {
+				b.Fatal(err)
+			}
+			x := kerneltest.Normal(kerneltest.Rand(1), n*(heads+2*kvHeads)*hd)
+			qkv, _ := c.Upload(n, (heads+2*kvHeads)*hd, x)
+			rope, _ := c.Upload(n, hd, make([]float32, n*hd))
+			p, _ := c.NewPass()
+			for b.Loop() {
+				p.RopeStore(qkv, Heads{Rope: rope}, batch, 0)
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N*n), "ns/token")
+		})
+	}
+}
 
-func (j *countJob) run(_, task int) { j.ran[task]++ }
+// BenchmarkAttend is a decode's, of heads such as SmolLM2-135M's and Llama-3.2-1B's.
+func BenchmarkAttend(b *testing.B) {
+	for _, heads := range [][2]int{{9, 3}, {32, 8}} {
+		for _, n := range []int{512, 4096, 8192} {
+			for _, typ := range []DType{BF16, Int8} {
+				b.Run(fmt.Sprintf("heads=%d/keys=%d/%v", heads[0], n, typ), func(b *testing.B) { benchmarkAttend(b, heads[0], heads[1], n, typ) })
+			}
+		}
+	}
+}
 
-type panicJob struct{}
-
-func (*panicJob) run(_, task int) {
-	if task == 3 {
-		panic("three")
+func benchmarkAttend(b *testing.B, heads, kvHeads, n int, typ DType) {
+	const hd = 64
+	c, err := NewCPU(Options{ISA: BestISA(), Compute: BF16})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	layers := max(1, (64<<20)/(n*kvHeads*hd*4)) // more than caches hold, as in a model
+	kv, _ := c.NewKV(KVShape{Layers: layers, KVHeads: kvHeads, HeadDim: hd, Type: typ})
+	s := Span{Rows: 1, Pos: n - 1}
+	for i := range PagesFor(n) {
+		s.Pages = append(s.Pages, int32(i))
+	}
+	if err := kv.Reserve(PagesFor(n)); err != nil {
+		b.Fatal(err)
+	}
+	batch := &Batch{Seqs: []Span{s}, KV: kv}
+	qkv, _ := c.Upload(1, (heads+2*kvHeads)*hd, kerneltest.Normal(kerneltest.Rand(1), (heads+2*kvHeads)*hd))
+	dst, _ := c.NewBuf(1, heads*hd)
+	p, _ := c.NewPass()
+	layer := 0
+	for b.Loop() {
+		p.Attend(dst, qkv, batch, layer)
+		layer = (layer + 1) % layers
+	}
+	if err := p.End(); err != nil {
+		b.Fatal(err)
 	}
 }

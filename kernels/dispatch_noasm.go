@@ -63,6 +63,16 @@ func (c *CPU) rope(x, cos, sin []float32)                     { ref.Rope(x, cos,
 func (c *CPU) scale(x []float32, s float32)                   { ref.Scale(x, s) }
 func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) }
 
+func (c *CPU) toBF16(dst []uint16, src []float32) { ref.ToBF16(dst, src) }
+
+func (c *CPU) quantizeInt8(codes []int8, x []float32) float32 { return ref.QuantizeInt8(codes, x) }
+
+func (c *CPU) codesToBF16(dst []uint16, src []int8) { ref.CodesToBF16(dst, src) }
+
+func (c *CPU) keyScores(y, scales *[16]float32, q, k []float32) { ref.KeyScores(y, scales, q, k) }
+
+func (c *CPU) hadamard(x []float32) { ref.Hadamard(x) }
+
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
 	switch {
 	case t == bf16bf16:

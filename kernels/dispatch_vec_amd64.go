@@ -97,6 +97,71 @@ func (c *CPU) add(dst, x []float32) {
 	}
 }
 
+func (c *CPU) toBF16(dst []uint16, src []float32) {
+	_ = src[:len(dst)]
+	switch {
+	case c.isa >= AVX512:
+		amd64.ToBF16AVX512(dst, src)
+	case c.isa == AVX2:
+		amd64.ToBF16AVX2(dst, src)
+	default:
+		ref.ToBF16(dst, src)
+	}
+}
+
+// quantizeInt8 sets codes to x/scale and returns the scale, see package ref.
+func (c *CPU) quantizeInt8(codes []int8, x []float32) float32 {
+	if c.isa < AVX2 {
+		return ref.QuantizeInt8(codes, x)
+	}
+	_ = codes[:len(x)]
+	scale, usable := ref.Int8Scale(amd64.MaxAbsAVX2(x))
+	switch {
+	case !usable:
+		clear(codes)
+	case c.isa >= AVX512:
+		amd64.Int8CodesAVX512(codes, x, scale)
+	default:
+		amd64.Int8CodesAVX2(codes, x, scale)
+	}
+	return scale
+}
+
+// codesToBF16 gives int8 codes as bf16, exactly.
+func (c *CPU) codesToBF16(dst []uint16, src []int8) {
+	_ = src[:len(dst)]
+	switch {
+	case c.isa >= AVX512:
+		amd64.CodesToBF16AVX512(dst, src)
+	case c.isa == AVX2:
+		amd64.CodesToBF16AVX2(dst, src)
+	default:
+		ref.CodesToBF16(dst, src)
+	}
+}
+
+// keyScores turns products with 16 keys' codes into those with the keys.
+func (c *CPU) keyScores(y, scales *[16]float32, q, k []float32) {
+	_ = k[:len(q)]
+	switch {
+	case c.isa >= AVX512:
+		amd64.KeyScoresAVX512(y, scales, q, k)
+	case c.isa == AVX2:
+		amd64.KeyScoresAVX2(y, scales, q, k)
+	default:
+		ref.KeyScores(y, scales, q, k)
+	}
+}
+
+// hadamard multiplies the blocks of x with Hadamard matrices.
+func (c *CPU) hadamard(x []float32) {
+	if block := ref.HadamardBlock(len(x)); c.isa >= AVX2 && block >= 8 {
+		amd64.HadamardAVX2(x, block)
+	} else {
+		ref.Hadamard(x)
+	}
+}
+
 // panel packs rows of src for the dense kernels.
 func (c *CPU) panel(t denseTypes, dst []byte, src []float32, ld, rows, k, mr int) {
 	round := t == bf16f32 && c.compute == BF16

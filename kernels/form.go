@@ -80,9 +80,6 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 		return
 	}
 	most := c.rowTiles(mr)
-	if m.types.integers() && c.isa == AVX2 {
-		most = 1
-	}
 	for r := 0; r < n; {
 		rows := 1
 		if n-r >= most {

@@ -11,6 +11,7 @@ type DType uint8
 const (
 	F32 DType = iota
 	BF16
+	Int8 // keys and values only: codes, and an f32 scale for each head's vector
 )
 
 func (d DType) String() string {
@@ -19,14 +20,19 @@ func (d DType) String() string {
 		return "f32"
 	case BF16:
 		return "bf16"
+	case Int8:
+		return "int8"
 	}
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
 // Size is the bytes of one element.
 func (d DType) Size() int {
-	if d == BF16 {
+	switch d {
+	case BF16:
 		return 2
+	case Int8:
+		return 1
 	}
 	return 4
 }

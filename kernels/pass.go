@@ -20,7 +20,7 @@ func (c *CPU) NewPass() (Pass, error) {
 	p.linear.c, p.rope.c, p.attend.c = c, c, c
 	p.linear.in.c, p.input.in.c = c, c
 	p.linear.scratch = make([]linearScratch, c.pool.workers)
-	p.rope.scratch = make([][]float32, c.pool.workers)
+	p.rope.scratch = make([]ropeScratch, c.pool.workers)
 	p.attend.scratch = make([]attendScratch, c.pool.workers)
 	return p, nil
 }

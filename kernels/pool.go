@@ -5,19 +5,27 @@ import (
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A job is work in numbered tasks that may run in any order on any worker.
 // Which worker runs a task must not change its result.
 type job interface{ run(worker, task int) }
 
-// pool runs jobs on its caller's goroutine, worker 0, and on helpers that spin
-// for a little while between jobs and then sleep.
+// pool runs jobs on its caller's goroutine, worker 0, and on helpers. Both spin
+// for a little while where they wait, and then sleep: whoever is waited for may
+// have lost its processor, and gets the one that a sleeper leaves.
 type pool struct {
 	workers int
 	state   atomic.Uint64 // generation | tasks | next task: a claim checks all three
-	done    atomic.Int64
 	job     job
+
+	_    [cacheLine]byte // done is written with every task, state read all the time
+	done atomic.Int64
+	_    [cacheLine]byte
+
+	waiting  atomic.Bool   // run sleeps until finished
+	finished chan struct{} // room for one
 
 	mu       sync.Mutex
 	wake     sync.Cond
@@ -30,13 +38,37 @@ type pool struct {
 const (
 	taskBits = 20
 	maxTasks = 1<<taskBits - 1
-	// A decode step's serial parts take a few microseconds, sampling about a
-	// hundred: helpers stay awake over the former only.
-	spins = 2000
+
+	// To wake a helper takes about 60 µs: it stays awake over the serial parts of
+	// a step and over a last task. Waking run costs little, see help.
+	helperSpin = 200 * time.Microsecond
+	runSpin    = 50 * time.Microsecond
 )
 
+// waiter tells when to stop spinning. PAUSE takes 10 to 140 cycles, so it goes
+// by the clock, but looks at it rarely.
+type waiter struct {
+	turns int
+	until time.Time
+}
+
+// spin pauses, and is false when so long has passed since the first call.
+func (w *waiter) spin(most time.Duration) bool {
+	pause()
+	w.turns++
+	switch {
+	case w.turns%64 != 0:
+		return true
+	case w.until.IsZero():
+		w.until = time.Now().Add(most)
+		return true
+	default:
+		return time.Now().Before(w.until)
+	}
+}
+
 func newPool(workers int) *pool {
-	p := &pool{workers: workers}
+	p := &pool{workers: workers, finished: make(chan struct{}, 1)}
 	p.wake.L = &p.mu
 	for w := 1; w < workers; w++ {
 		p.exit.Add(1)
@@ -66,10 +98,14 @@ func (p *pool) run(j job, n int) {
 		p.mu.Unlock()
 	}
 	p.claim(0)
-	for i := 0; p.done.Load() < int64(n); i++ {
-		pause()
-		if i%64 == 63 { // a helper may have lost its processor
-			goruntime.Gosched()
+	w := waiter{}
+	for p.done.Load() < int64(n) {
+		if w.spin(runSpin) {
+			continue
+		}
+		p.waiting.Store(true)
+		if p.done.Load() < int64(n) || !p.waiting.CompareAndSwap(true, false) {
+			<-p.finished
 		}
 	}
 }
@@ -79,10 +115,14 @@ func (p *pool) run(j job, n int) {
 func (p *pool) claim(worker int) {
 	for {
 		s := p.state.Load()
-		if next := s & maxTasks; next < s>>taskBits&maxTasks {
+		n := s >> taskBits & maxTasks
+		if next := s & maxTasks; next < n {
 			if p.state.CompareAndSwap(s, s+1) {
 				p.task(p.job, worker, int(next))
-				p.done.Add(1)
+				if p.done.Add(1) == int64(n) && p.waiting.CompareAndSwap(true, false) {
+					p.finished <- struct{}{}
+					goruntime.Gosched() // run goes on at once, on this processor
+				}
 			}
 			continue
 		}
@@ -104,16 +144,16 @@ func (p *pool) task(j job, worker, i int) {
 func (p *pool) help(worker int) {
 	defer p.exit.Done()
 	seen := uint64(0)
-	for idle := 0; !p.closed.Load(); idle++ {
+	w := waiter{}
+	for !p.closed.Load() {
 		s := p.state.Load()
 		if s>>(2*taskBits) != seen {
 			p.claim(worker)
 			seen = s >> (2 * taskBits)
-			idle = 0
+			w = waiter{}
 			continue
 		}
-		if idle < spins {
-			pause()
+		if w.spin(helperSpin) {
 			continue
 		}
 		p.mu.Lock()
@@ -123,7 +163,7 @@ func (p *pool) help(worker int) {
 		}
 		p.sleeping.Add(-1)
 		p.mu.Unlock()
-		idle = 0
+		w = waiter{}
 	}
 }
 

@@ -26,13 +26,23 @@ func TestContract(t *testing.T) {
 	for _, name := range []string{"tiny-llama", "tiny-llama3-rope", "tiny-qwen2", "tiny-qwen3"} {
 		for _, isa := range isas(t) {
 			for _, compute := range []kernels.DType{kernels.F32, kernels.BF16} {
-				t.Run(fmt.Sprintf("%s/%v/%v", name, isa, compute), func(t *testing.T) {
-					e := newEngine(t, filepath.Join("..", "testdata", "golden", name), kernels.Options{ISA: isa, Compute: compute, Threads: 3})
-					rng := rand.New(rand.NewPCG(1, uint64(isa)))
-					for range 4 {
-						e.schedule(rng)
-					}
-				})
+				kvs := []kernels.DType{compute}
+				if compute == kernels.BF16 {
+					kvs = append(kvs, kernels.Int8)
+				}
+				for _, kv := range kvs {
+					t.Run(fmt.Sprintf("%s/%v/%v/kv-%v", name, isa, compute, kv), func(t *testing.T) {
+						e := newEngine(t, filepath.Join("..", "testdata", "golden", name), kernels.Options{ISA: isa, Compute: compute, Threads: 3})
+						var err error
+						if e.kv, err = e.m.Backend.NewKV(e.m.Decoder.KVShape(kv)); err != nil {
+							t.Fatal(err)
+						}
+						rng := rand.New(rand.NewPCG(1, uint64(isa)))
+						for range 4 {
+							e.schedule(rng)
+						}
+					})
+				}
 			}
 		}
 	}

@@ -90,6 +90,7 @@ func (j *Job) published() bool {
 type written struct {
 	totals *armorfmt.Totals
 	bytes  map[string]armorfmt.Bytes // by pruned module
+	types  map[string]string         // of its core
 }
 
 // write makes the folder: modules in dense stay as they are.
@@ -110,7 +111,7 @@ func (r *run) write(folder string, dense map[string]bool) (out *written, err err
 			w.Abort()
 		}
 	}()
-	out = &written{bytes: map[string]armorfmt.Bytes{}}
+	out = &written{bytes: map[string]armorfmt.Bytes{}, types: map[string]string{}}
 	for i := range r.modules {
 		m := &r.modules[i]
 		if dense[m.Name] {
@@ -120,11 +121,14 @@ func (r *run) write(folder string, dense map[string]bool) (out *written, err err
 		if err != nil {
 			return nil, err
 		}
-		out.bytes[m.Name], err = w.Module(&armorfmt.Parts{Name: m.Name, Out: m.Out, In: m.In, Values: l.Values, Masks: l.Mask,
-			BlockOut: l.BlockOut, BlockIn: l.BlockIn, A: l.A, B: l.B})
+		out.bytes[m.Name], err = w.Module(parts(m.Name, l))
+		out.types[m.Name] = coreDType(l)
 		if err != nil {
 			return nil, err
 		}
+	}
+	if err := r.Recipe.writeHeads(w, r.ck, &r.shape.Config, r.Compute.Threads); err != nil {
+		return nil, err
 	}
 	if out.totals, err = w.FinishWeights(); err != nil {
 		return nil, err
@@ -206,10 +210,17 @@ func probeWindows(windows [][]int32, tokens int) [][]int32 {
 
 // saved is how many bytes a module takes less when pruned.
 func (r *run) saved(m *Module) int64 {
-	packed := m.Weights() + m.Weights()/8 // half the weights in bf16, and a bit for each
+	size := func(n int64, bits, scales int64) int64 { // of n numbers with so many scales
+		if bits == 0 {
+			return 2 * n
+		}
+		return n*bits/8 + 2*scales
+	}
+	g, out, in := r.Recipe.grid(m.In), int64(m.Out), int64(m.In)
+	packed := m.Weights()/8 + size(m.Weights()/2, int64(g.Core), out*in/solve.GroupSize) // a bit for each weight, half of them
 	if r.Recipe.Method == solve.Armor {
-		out, in := r.Recipe.blocks(m)
-		packed += 2 * int64(m.Out*out+m.In*in)
+		high, wide := r.Recipe.blocks(m)
+		packed += size(out*int64(high), int64(g.Wrappers), out) + size(in*int64(wide), int64(g.Wrappers), in)
 	}
 	return 2*m.Weights() - packed
 }

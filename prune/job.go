@@ -10,14 +10,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"armor/kernels/block"
 	"armor/model"
 	"armor/model/armorfmt"
 	"armor/model/atomicfile"
 	"armor/model/checkpoint"
 	"armor/model/tokenizer"
 	"armor/prune/calib"
-	"armor/prune/solve"
 )
 
 // Job prunes one model. What is done is kept in Target.partial until the whole
@@ -204,6 +202,9 @@ func (r *run) open() (err error) {
 		return err
 	}
 	c := &r.shape.Config
+	if err := r.Recipe.checkHead(c); err != nil {
+		return err
+	}
 	if r.End == 0 {
 		r.End = c.Layers
 	}
@@ -362,45 +363,4 @@ func stopped(stop context.Context, err error) error {
 		return ErrStopped
 	}
 	return err
-}
-
-// grams are what the modules to do need to know of their inputs.
-func (r *run) grams(todo []Module) [inputs]*gram {
-	var grams [inputs]*gram
-	for i := range todo {
-		m := &todo[i]
-		side := 0
-		switch {
-		case r.Recipe.Method == solve.SparseGPT:
-			side = m.In
-		case r.Recipe.Method == solve.Armor && r.Recipe.Statistics == Blocks:
-			_, side = r.Recipe.blocks(m)
-		}
-		if g := grams[m.kind.input]; g == nil || side > g.block {
-			grams[m.kind.input] = newGram(m.In, side)
-		}
-	}
-	return grams
-}
-
-// solve prunes one module.
-func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
-	t, err := r.ck.Need(m.Name+".weight", m.Out, m.In)
-	if err != nil {
-		return nil, err
-	}
-	p := &solve.Problem{Out: m.Out, In: m.In, W: make([]float32, m.Out*m.In), Hessian: solve.Hessian{Diag: g.diag}}
-	if err := t.ReadRows(p.W, 0, m.Out); err != nil {
-		return nil, err
-	}
-	t.Release(0, m.Out)
-	switch {
-	case r.Recipe.Method == solve.SparseGPT:
-		p.Hessian.Full = g.blocks
-	case g.block > 0:
-		p.Hessian.Block, p.Hessian.Blocks = g.block, g.blocks
-	}
-	o := r.Recipe.options(m)
-	o.Threads, o.Math = r.Compute.Threads, block.New(r.Compute.ISA)
-	return solve.Prune(context.Background(), p, o)
 }

@@ -95,6 +95,12 @@ func (r *run) estimate(p *Preflight) float64 {
 			seconds += float64(r.Recipe.Sweeps) * w * (4.2*float64(out+in)/rate + 1.3*float64(64)/rate)
 			seconds += w * 50e-9
 		}
+		switch g := r.Recipe.grid(m.In); {
+		case g.Core > 0 && g.Rounding != solve.Refit && g.Rounding != solve.Plain:
+			seconds += w * 700e-9 / float64(threads)
+		case integers(g) && g.Rounding != solve.Plain:
+			seconds += w * 150e-9 / float64(threads)
+		}
 	}
 	if r.Recipe.Budget.Set() {
 		per := float64(r.Recipe.Budget.Tokens) * (float64(all)/2 + float64(r.shape.Config.Vocab*r.shape.Config.Dim))

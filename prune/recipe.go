@@ -20,12 +20,13 @@ type Recipe struct {
 	SeqLen     int          `json:"seqlen" yaml:"seqlen"`
 	Seed       uint64       `json:"seed" yaml:"seed"`
 	Budget     Budget       `json:"budget,omitzero" yaml:"budget,omitempty"`
+	Types      `yaml:",inline"`
 }
 
 // DefaultRecipe is what armor-prune run does without flags.
 func DefaultRecipe() Recipe {
 	return Recipe{Method: solve.Armor, Solver: solve.BCD, Block: 128, Sweeps: 20, Iterations: 20000,
-		Statistics: Diagonal, Samples: 32, SeqLen: 1024}
+		Statistics: Diagonal, Samples: 32, SeqLen: 1024, Types: DefaultTypes()}
 }
 
 // Check refuses settings that no model can be pruned with.
@@ -48,7 +49,7 @@ func (r *Recipe) Check() error {
 		one(r.Iterations >= 1 && r.Iterations <= 1e7, "iterations: got %d, want 1 or more", r.Iterations),
 		one(r.Samples >= 1 && r.Samples <= 1e6, "samples: got %d, want 1 or more", r.Samples),
 		one(r.SeqLen >= 8 && r.SeqLen <= 1<<20, "seqlen: got %d tokens, want 8 or more", r.SeqLen),
-		r.Budget.check(),
+		r.Budget.check(), r.Types.check(),
 	} {
 		if err != nil {
 			return err

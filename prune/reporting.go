@@ -3,6 +3,7 @@ package prune
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"math"
 	"path/filepath"
 	goruntime "runtime"
@@ -24,13 +25,9 @@ func (r *run) report(folder string, made *written, all []Sensitivity, choice Cho
 		ArmorVersion: r.Version,
 		Source: report.Source{Model: filepath.Base(filepath.Clean(r.Source)), Architecture: r.shape.Architecture,
 			SHA256: r.baseDigest()},
-		Machine: report.Machine{CPU: cpuid.CPU.BrandName, ISA: r.Compute.ISA.String(), Threads: r.Compute.Threads,
-			OS: goruntime.GOOS, Arch: goruntime.GOARCH, Go: goruntime.Version()},
+		Machine:    r.Compute.machine(),
 		BytesDense: made.totals.BytesDense, BytesPacked: made.totals.BytesPacked,
 		Shards: map[string]string{},
-	}
-	if rep.Machine.Threads == 0 {
-		rep.Machine.Threads = goruntime.GOMAXPROCS(0)
 	}
 	if r.Peak != nil {
 		rep.Machine.Peak = r.Peak()
@@ -52,7 +49,10 @@ func (r *run) report(folder string, made *written, all []Sensitivity, choice Cho
 	}
 	rep.Seconds = r.seconds()
 	r.reportBudget(rep, all, choice, eval)
-	return r.writeReport(folder, rep)
+	put := func(name string, content io.Reader) error {
+		return atomicfile.Write(filepath.Join(folder, name), content)
+	}
+	return writeReport(put, rep)
 }
 
 // reportModule is a module's line, if it was pruned.
@@ -60,7 +60,7 @@ func (r *run) reportModule(s *Sensitivity, made *written) (report.Module, bool) 
 	name := s.Module.Name
 	b, ok := made.bytes[name]
 	done := r.state.Modules[name]
-	m := report.Module{Name: name, Method: string(done.Method), CoreDType: "bf16", LossStart: done.Start, LossEnd: done.End,
+	m := report.Module{Name: name, Method: string(done.Method), CoreDType: made.types[name], LossStart: done.Start, LossEnd: done.End,
 		LossRounded: done.Rounded, Sweeps: done.Steps, Seconds: done.Seconds, Losses: thinned(done.Curve),
 		BytesDense: b.Dense, BytesValues: b.Values, BytesIndex: b.Index, BytesWrappers: b.Wrappers, BytesScales: b.Scales}
 	if b.Wrappers > 0 {
@@ -108,17 +108,28 @@ func (r *run) reportBudget(rep *report.Report, all []Sensitivity, choice Choice,
 	}
 }
 
-func (r *run) writeReport(folder string, rep *report.Report) error {
+// writeReport has put write the report as data and as a page.
+func writeReport(put func(name string, content io.Reader) error, rep *report.Report) error {
 	data, err := rep.JSON()
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(folder, "armor_report.json"), bytes.NewReader(data)); err != nil {
+	if err := put("armor_report.json", bytes.NewReader(data)); err != nil {
 		return err
 	}
 	var page strings.Builder
 	if err := rep.HTML(&page); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(folder, "armor_report.html"), strings.NewReader(page.String()))
+	return put("armor_report.html", strings.NewReader(page.String()))
+}
+
+// machine is where this runs.
+func (c Compute) machine() report.Machine {
+	m := report.Machine{CPU: cpuid.CPU.BrandName, ISA: c.ISA.String(), Threads: c.Threads,
+		OS: goruntime.GOOS, Arch: goruntime.GOARCH, Go: goruntime.Version()}
+	if m.Threads == 0 {
+		m.Threads = goruntime.GOMAXPROCS(0)
+	}
+	return m
 }

@@ -18,17 +18,8 @@ type Options struct {
 	Rows    int   // rows of one forward pass: 512
 	Seqs    int   // sequences that run at once: 16
 	KVBytes int64 // all pages: what Seqs full sequences need
-	KV      KV    // how keys and values are kept
+	KV      KV
 }
-
-// KV is how keys and values are kept.
-type KV int
-
-const (
-	KVAuto KV = iota // as the backend computes
-	KVBF16
-	KVF32
-)
 
 // Engine runs requests. It is for one goroutine.
 type Engine struct {
@@ -62,15 +53,8 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if o.Seqs == 0 {
 		o.Seqs = 16
 	}
-	kvType := m.Backend.Compute()
-	switch o.KV {
-	case KVBF16:
-		kvType = kernels.BF16
-	case KVF32:
-		kvType = kernels.F32
-	}
 	e := &Engine{model: m, options: o, row: make([]float32, m.Decoder.Vocab)}
-	kv, err := m.Backend.NewKV(m.Decoder.KVShape(kvType))
+	kv, err := m.Backend.NewKV(m.Decoder.KVShape(o.KV.DType(m.Backend.Compute())))
 	if err != nil {
 		return nil, err
 	}

@@ -71,11 +71,17 @@ func request(rng *rand.Rand, vocab int) runtime.Request {
 // TestBatch runs sequences of different lengths at once, some joining late and
 // with too few pages for all: each gets the tokens it gets alone.
 func TestBatch(t *testing.T) {
+	for _, kv := range []runtime.KV{runtime.KVAuto, runtime.KVInt8} {
+		t.Run(kv.String(), func(t *testing.T) { testBatch(t, kv) })
+	}
+}
+
+func testBatch(t *testing.T, kv runtime.KV) {
 	m := load(t, "tiny-llama")
 	rng := rand.New(rand.NewPCG(1, 2))
 	var requests []runtime.Request
 	var want [][]int32
-	alone := newEngine(t, m, runtime.Options{Seqs: 1})
+	alone := newEngine(t, m, runtime.Options{Seqs: 1, KV: kv})
 	for range 20 {
 		r := request(rng, m.Decoder.Vocab)
 		requests = append(requests, r)
@@ -96,6 +102,7 @@ func TestBatch(t *testing.T) {
 		"few pages": {KVBytes: 14 * pageBytes, Seqs: 6, Rows: 40},
 	} {
 		t.Run(name, func(t *testing.T) {
+			o.KV = kv
 			e := newEngine(t, m, o)
 			var seqs []*runtime.Sequence
 			for i, r := range requests {

@@ -20,6 +20,9 @@ type Subject struct {
 	Open    func() (*checkpoint.Checkpoint, error) // called for each number of threads; closed once loaded
 	Weights nn.Weights                             // how matrices are kept
 	Against bool                                   // the others are compared with it
+	// Type of the weights, where they are random: such models are compared with
+	// those of the same type and of bf16.
+	Type string
 }
 
 // Options of a measurement.
@@ -84,7 +87,8 @@ type Settings struct {
 // Model is what was loaded.
 type Model struct {
 	Name         string `json:"name"`
-	Armor        bool   `json:"armor"` // has 2:4 modules
+	Armor        bool   `json:"armor"`          // has 2:4 modules
+	Type         string `json:"type,omitempty"` // of random weights
 	Storage      string `json:"storage"`
 	Kernel       string `json:"kernel"`         // that multiplies the layers' weights
 	HeadKernel   string `json:"head_kernel"`    // and the head's
@@ -229,7 +233,7 @@ func runThreads(ctx context.Context, o *Options, at int, r *Report) (err error) 
 func (r *Report) compare(subjects []Subject) {
 	for _, s := range subjects {
 		for _, other := range subjects {
-			if s.Against || !other.Against {
+			if s.Against || !other.Against || s.Type != other.Type && s.Type != "" && other.Type != "bf16" {
 				continue
 			}
 			for i := range r.Rows {

@@ -324,3 +324,31 @@ func TestKeys(t *testing.T) {
 		t.Errorf("md: got\n%s", md)
 	}
 }
+
+// TestBars: a model's bars are those of its type and instruction set.
+func TestBars(t *testing.T) {
+	r := &Report{Settings: Settings{Prompt: 512, Generate: 8, Batch: []int{1, 4}},
+		Models: []Model{{Name: "d8", Type: "int8"}, {Name: "d16", Type: "bf16"}, {Name: "a8", Type: "int8", Armor: true}, {Name: "a16", Type: "bf16", Armor: true}},
+		Rows:   []Row{{Model: "a8", Backend: "cpu amx, bf16, 2 threads", Test: Decode, Batch: 1, StreamingShare: 0.89, Threads: 2, Speed: 13}, {Model: "a8", Test: Decode, Batch: 1, Threads: 3, Speed: 9.9}},
+		Ratios: []Ratio{
+			{Model: "a8", Against: "d8", Test: Decode, Batch: 1, Ratio: 1.2, ByteBound: 1.3, BoundShare: 0.92},
+			{Model: "a8", Against: "d16", Test: Decode, Batch: 1, Ratio: 2, ByteBound: 4, BoundShare: 0.5}, // not of its type
+			{Model: "a8", Against: "d8", Test: Decode, Batch: 4, Ratio: 1.2},                               // only bf16 has one
+			{Model: "a16", Against: "d16", Test: Decode, Batch: 4, Ratio: 1.44},
+			{Model: "a16", Against: "d16", Test: Prefill, Batch: 1, Ratio: 0.95},
+		}}
+	var got []string
+	for _, b := range append(r.Bars(), r.ThreadBars()...) {
+		got = append(got, fmt.Sprint(b.Model, " ", b.Got, " ", b.Want, " ", b.Met()))
+	}
+	want := []string{"a8 0.89 0.9 false", "a8 : d8 0.92 0.9 true", "a16 : d16 1.44 1.45 false", "a16 : d16 0.95 0.95 true", "a8 1.3131313131313131 1.3 false"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Rows[0].Backend = "cpu avx2, bf16, 2 threads"
+	for _, b := range r.Bars() {
+		if b.Model == "a16 : d16" && b.Want != 1.4 && b.Want != 1.2 {
+			t.Errorf("AVX2: got %+v", b)
+		}
+	}
+}

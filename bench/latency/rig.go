@@ -105,7 +105,7 @@ func (g *rig) open(s *Subject) (m *loaded, err error) {
 	if m.logits, err = g.b.NewBuf(g.sequences(), m.d.Vocab); err != nil {
 		return nil, err
 	}
-	m.Model = Model{Name: s.Name, Armor: pruned != nil, Storage: m.d.Storage, Layers: len(m.d.Layers),
+	m.Model = Model{Name: s.Name, Armor: pruned != nil, Type: s.Type, Storage: m.d.Storage, Layers: len(m.d.Layers),
 		WeightBytes: m.d.WeightBytes(), TokenBytes: stepWeightBytes(m.d, 1), HeadBytes: m.d.Head.Bytes()}
 	if k, ok := g.b.(interface{ Kernel(kernels.Group) string }); ok {
 		m.Kernel, m.HeadKernel = k.Kernel(m.d.Layers[0].Down), k.Kernel(m.d.Head)

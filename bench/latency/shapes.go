@@ -62,3 +62,8 @@ func ShapeConfig(name string) ([]byte, error) {
 func WithLayers(config []byte, layers int) ([]byte, error) {
 	return armorfmt.SetKeys(config, map[string]any{"num_hidden_layers": layers, "layer_types": nil})
 }
+
+// LayersOnly gives a config of so many layers and next to no embedding and head.
+func LayersOnly(config []byte, layers int) ([]byte, error) {
+	return armorfmt.SetKeys(config, map[string]any{"num_hidden_layers": layers, "layer_types": nil, "vocab_size": 256})
+}

@@ -11,6 +11,7 @@ import (
 
 	"armor/kernels"
 	"armor/model"
+	"armor/runtime"
 )
 
 // Mode is which tokens of a window are scored.
@@ -31,7 +32,8 @@ type Options struct {
 	Stride  int // ModeHF only; 0: Window
 	Windows int // the first so many; 0: all
 	Mode    Mode
-	BOS     int32 // ModeLlamaCPP: put in place of each window's first token; -1: none
+	KV      runtime.KV // of the model, not of the other
+	BOS     int32      // ModeLlamaCPP: put in place of each window's first token; -1: none
 }
 
 // Result of a measurement. Sums are in nats.
@@ -83,7 +85,11 @@ func Perplexity(ctx context.Context, m, other *model.Model, ids []int32, o Optio
 	runs := make([]*runner, 0, 2)
 	for _, m := range []*model.Model{m, other} {
 		if m != nil {
-			r, err := newRunner(m, o.Window)
+			kv := o.KV
+			if len(runs) > 0 {
+				kv = runtime.KVAuto
+			}
+			r, err := newRunner(m, kv, o.Window)
 			if err != nil {
 				return nil, err
 			}
@@ -169,7 +175,7 @@ type runner struct {
 	pages  []int32
 }
 
-func newRunner(m *model.Model, window int) (*runner, error) {
+func newRunner(m *model.Model, kv runtime.KV, window int) (*runner, error) {
 	if window > m.Decoder.Context {
 		return nil, fmt.Errorf("windows of %d tokens: the model's context is %d", window, m.Decoder.Context)
 	}
@@ -181,7 +187,7 @@ func newRunner(m *model.Model, window int) (*runner, error) {
 	if r.pass, err = m.Backend.NewPass(); err != nil {
 		return nil, err
 	}
-	if r.kv, err = m.Backend.NewKV(m.Decoder.KVShape(m.Backend.Compute())); err != nil {
+	if r.kv, err = m.Backend.NewKV(m.Decoder.KVShape(kv.DType(m.Backend.Compute()))); err != nil {
 		return nil, err
 	}
 	if r.logits, err = m.Backend.NewBuf(chunkRows, m.Decoder.Vocab); err != nil {

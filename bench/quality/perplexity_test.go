@@ -12,6 +12,7 @@ import (
 	"armor/kernels"
 	"armor/model"
 	"armor/model/tokenizer"
+	"armor/runtime"
 )
 
 func load(t *testing.T, path string, compute kernels.DType) *model.Model {
@@ -121,7 +122,7 @@ func TestKL(t *testing.T) {
 	var runs []*runner
 	var probs [][]float64
 	for _, m := range []*model.Model{a, b} {
-		r, err := newRunner(m, 9)
+		r, err := newRunner(m, runtime.KVAuto, 9)
 		if err != nil {
 			t.Fatal(err)
 		}

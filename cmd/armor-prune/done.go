@@ -14,6 +14,21 @@ import (
 	"armor/prune/report"
 )
 
+// printQuantized says how large the new folder is.
+func printQuantized(w io.Writer, target string) error {
+	data, err := os.ReadFile(filepath.Join(target, "armor_report.json"))
+	if err != nil {
+		return err
+	}
+	r, err := report.Read(data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s: %.1f MB of %.1f MB dense, %v\nreport: %s\n", target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6,
+		time.Duration(r.Seconds*float64(time.Second)).Round(time.Second/10), filepath.Join(target, "armor_report.html"))
+	return err
+}
+
 // done says what a job has made.
 func (f *runFlags) done(w io.Writer, j *prune.Job) error {
 	data, err := os.ReadFile(filepath.Join(j.Target, "armor_report.json"))

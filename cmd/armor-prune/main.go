@@ -19,6 +19,6 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{Use: "armor-prune", Short: "Prune Llama and Qwen language models to 2:4 sparsity"}
-	root.AddCommand(newRun(), newResume(), newMerge(), newSensitivity(), newInspect(), newPack(), newImport(), newExport(), cli.NewVersion("armor-prune"))
+	root.AddCommand(newRun(), newResume(), newMerge(), newSensitivity(), newQuantize(), newInspect(), newPack(), newImport(), newExport(), cli.NewVersion("armor-prune"))
 	return root
 }

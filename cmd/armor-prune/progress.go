@@ -18,6 +18,8 @@ func (p progress) event(e prune.Event) {
 		fmt.Fprintf(p.w, "%5.1f %%  %-36s loss %.4f → %.4f  %.2f s, %v left\n", 100*float64(e.Done)/float64(e.All), e.Module, e.Start, e.Loss, e.Seconds, left)
 	case "sensitivity":
 		fmt.Fprintf(p.w, "sensitivity %d/%d  %.1f s\n", e.Done, e.All, e.Seconds)
+	case "quantize":
+		fmt.Fprintf(p.w, "%5.1f %%  %-36s loss %.5f  %.2f s\n", 100*float64(e.Done)/float64(e.All), e.Module, e.Loss, e.Seconds)
 	default:
 		fmt.Fprintf(p.w, "%s %d/%d  %.1f s\n", e.Phase, e.Done, e.All, e.Seconds)
 	}

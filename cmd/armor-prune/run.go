@@ -63,6 +63,7 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.IntVar(&r.Sweeps, "sweeps", r.Sweeps, "of bcd")
 	flags.IntVar(&r.Iterations, "iterations", r.Iterations, "of adam")
 	flags.StringVar((*string)(&r.Statistics), "statistics", string(r.Statistics), "`diag|block`: what is gathered of the activations")
+	addTypes(flags, &r.Types)
 	flags.IntVar(&r.Samples, "samples", r.Samples, "windows of calibration text")
 	flags.IntVar(&r.SeqLen, "seqlen", r.SeqLen, "tokens of each window")
 	flags.Uint64Var(&r.Seed, "seed", r.Seed, "chooses the windows, and adam's steps")
@@ -74,6 +75,15 @@ func (f *runFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.layers, "layers", "", "prune only layers `A:B`; armor-prune merge joins the parts")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what the job will need, and do nothing")
 	f.addWork(c)
+}
+
+// addTypes adds what numbers a folder is stored in.
+func addTypes(flags *pflag.FlagSet, t *prune.Types) {
+	flags.StringVar(&t.Core, "core-dtype", t.Core, "store cores as `bf16|int8|int4`")
+	flags.StringVar(&t.Wrappers, "wrapper-dtype", t.Wrappers, "store A and B as `bf16|int8`")
+	flags.StringVar(&t.Head, "head-dtype", t.Head, "store embedding and head as `bf16|int8|int4`, bf16 being what they were")
+	flags.StringVar((*string)(&t.Rounding), "rounding", string(t.Rounding), "`descent|refit|plain`: how codes are found")
+	flags.Float64Var(&t.Int8Above, "int8-above", t.Int8Above, "keep a core in int8 where int4 would raise its loss by more than this `factor`, such as 1.5")
 }
 
 // addWork adds the flags that do not change what comes out.

@@ -93,6 +93,45 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestIntegers: a folder in integers by run or by quantize is inspected and exported
+// like any other, and what cannot be is one line.
+func TestIntegers(t *testing.T) {
+	text, dir := text(t), t.TempDir()
+	out, base, quantized := filepath.Join(dir, "out"), filepath.Join(dir, "base"), filepath.Join(dir, "quantized")
+	if _, err := execute(t, append([]string{"run", "--calib", text, "--core-dtype", "int8", "--wrapper-dtype", "int8", "--head-dtype", "int4", tiny, out}, quick...)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := execute(t, append([]string{"run", "--calib", text, tiny, base}, quick...)...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := execute(t, "quantize", "--core-dtype", "int4", "--head-dtype", "int8", "--calib", text, "--samples", "2", "--seqlen", "64", "-q", base, quantized)
+	if err != nil || !strings.Contains(got, quantized) {
+		t.Fatalf("quantize: %q, %v", got, err)
+	}
+	for _, folder := range []string{out, quantized} {
+		if got, err := execute(t, "inspect", folder); err != nil || !strings.Contains(got, "core_dtype") {
+			t.Errorf("inspect: %q, %v", got, err)
+		}
+		for i, kind := range []string{"--dense", "--official"} {
+			if _, err := execute(t, "export", kind, folder, filepath.Join(dir, fmt.Sprint(filepath.Base(folder), i))); err != nil {
+				t.Errorf("export %s: %v", kind, err)
+			}
+		}
+	}
+	for _, c := range []struct{ words, line string }{
+		{"core_dtype: got \"int2\", want one of [bf16 int8 int4]", "quantize --core-dtype int2 " + base},
+		{"want one of --plain and --rounding", "quantize --plain --rounding refit " + base},
+		{"not an ARMOR folder", "quantize --core-dtype int8 " + tiny},
+		{"got int8 with wrappers in int8, want bf16", "quantize --core-dtype int8 " + out},
+		{"wrapper_dtype: got \"int4\"", "run --wrapper-dtype int4 --calib " + text + " " + tiny},
+	} {
+		_, err := execute(t, append(strings.Fields(c.line), filepath.Join(dir, "new"))...)
+		if err == nil || !strings.Contains(err.Error(), c.words) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got %v, want %q", c.line, err, c.words)
+		}
+	}
+}
+
 func TestRecipe(t *testing.T) {
 	write := func(s string) string {
 		path := filepath.Join(t.TempDir(), "recipe.yaml")
@@ -104,7 +143,7 @@ func TestRecipe(t *testing.T) {
 	f := &runFlags{recipe: prune.DefaultRecipe()}
 	c := &cobra.Command{}
 	f.add(c)
-	file := write("method: armor\nsweeps: 7\nblock: 32\nbudget:\n  max_ppl: 0.05\n")
+	file := write("method: armor\nsweeps: 7\nblock: 32\ncore_dtype: int4\nbudget:\n  max_ppl: 0.05\n")
 	if err := c.ParseFlags([]string{"--recipe", file, "--block", "16"}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +151,7 @@ func TestRecipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := prune.DefaultRecipe()
+	want.Core = "int4"
 	want.Sweeps, want.Block, want.Budget = 7, 16, prune.Budget{MaxPPL: 0.05, Tokens: 1024}
 	if f.recipe != want {
 		t.Errorf("got %+v, want %+v", f.recipe, want)

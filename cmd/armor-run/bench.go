@@ -18,6 +18,7 @@ import (
 	"armor/model/builtin"
 	"armor/model/checkpoint"
 	"armor/model/nn"
+	"armor/runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -43,6 +44,7 @@ type benchFlags struct {
 	output      string
 	noStream    bool
 	quiet       bool
+	bars        bool
 }
 
 func newBench() *cobra.Command {
@@ -76,8 +78,9 @@ config.json. Speed does not depend on what the weights are.`,
 	n.IntSliceVarP(&f.batch, "batch", "b", []int{1, 4, 16, 64}, "sequences that decode at once")
 	n.IntVarP(&f.repetitions, "repetitions", "r", 5, "repetitions of each test")
 	n.IntSliceVar(&f.threads, "threads", nil, "worker threads, several for several measurements (default: one for each processor)")
+	n.BoolVar(&f.bars, "bars", false, "measure what the kernels are held to, shapes of Llama 3.2 1B and 3.1 8B, and say what is met")
 	n.StringVar(&f.dtype, "dtype", "bf16", "compute in `bf16|f32`")
-	n.StringVar(&f.kv, "kv", "auto", "keep keys and values as `auto|bf16|f32`: auto is --dtype")
+	addKVFlag(c, &f.kv)
 	n.StringVarP(&f.output, "output", "o", "md", "print `md|csv|json|jsonl`")
 	n.BoolVar(&f.noStream, "no-stream", false, "do not measure what memory streams, which takes 1 GiB of it")
 	n.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
@@ -100,6 +103,9 @@ func (f *benchFlags) run(c *cobra.Command) error {
 	o.Progress = f.progress
 	if f.noStream {
 		o.StreamBytes = -1
+	}
+	if f.bars {
+		return f.runBars(c, o)
 	}
 	title := ""
 	if f.shape != "" {
@@ -132,11 +138,11 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 	if len(o.Threads) == 0 {
 		o.Threads = []int{goruntime.GOMAXPROCS(0)}
 	}
-	kv := f.kv
-	if kv == "auto" {
-		kv = f.dtype
+	kv, err := runtime.ParseKV(f.kv)
+	if err != nil {
+		return o, fmt.Errorf("--kv: %w", err)
 	}
-	o.KV = dtypes[kv]
+	o.KV = kv.DType(dtypes[f.dtype])
 	outside := func(values []int, least, most int) bool {
 		return slices.ContainsFunc(values, func(v int) bool { return v < least || v > most })
 	}
@@ -146,8 +152,7 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 		}
 		return fmt.Errorf("--%s: got %q, want one of %s", name, got, strings.Join(of, ", "))
 	}
-	floats := []string{"bf16", "f32"}
-	for _, err := range []error{one("dtype", f.dtype, floats), one("kv", f.kv, append([]string{"auto"}, floats...)),
+	for _, err := range []error{one("dtype", f.dtype, []string{"bf16", "f32"}),
 		one("output", f.output, latency.Formats), one("weights", f.weights, append([]string{"auto"}, denseTypes...))} {
 		if err != nil {
 			return o, err
@@ -172,6 +177,8 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 		return o, fmt.Errorf("-r: got %d, want 1 or more", f.repetitions)
 	case outside(f.threads, 1, kernels.MaxThreads):
 		return o, fmt.Errorf("--threads: got %v, want 1 to %d", f.threads, kernels.MaxThreads)
+	case f.bars && (f.shape != "" || len(f.models) > 0 || f.against != "" || len(f.threads) > 1):
+		return o, errors.New("--bars chooses models itself: give it without --shape, -m, --against and at most one --threads")
 	case f.shape != "" && (len(f.models) > 0 || f.against != ""):
 		return o, errors.New("--shape makes its own models: give it without -m and --against")
 	case f.shape == "" && (f.layers != 0 || f.shareB):
@@ -208,8 +215,13 @@ func (f *benchFlags) shapes() (title string, all []latency.Subject, err error) {
 		}
 		title = fmt.Sprintf("%s, %d of %d layers (so the head counts for more than in the whole), random weights", f.shape, f.layers, whole.Layers)
 	}
+	return title, f.random(f.shape, config), nil
+}
+
+// random are the models of --dense and --armor of a shape.
+func (f *benchFlags) random(shape string, config []byte) (all []latency.Subject) {
 	for _, d := range f.dense {
-		all = append(all, randomDense(f.shape, config, d, "dense "+d))
+		all = append(all, randomDense(shape, config, d, "dense "+d))
 	}
 	p := &latency.Pruning{Block: f.block, ShareB: f.shareB}
 	for _, a := range f.armor {
@@ -219,14 +231,14 @@ func (f *benchFlags) shapes() (title string, all []latency.Subject, err error) {
 		} else if f.shareB {
 			name += ", shared B"
 		}
-		all = append(all, latency.Subject{Name: name, Weights: nn.Weights(a),
-			Open: func() (*checkpoint.Checkpoint, error) { return latency.RandomModel(f.shape, config, p) }})
+		all = append(all, latency.Subject{Name: name, Weights: nn.Weights(a), Type: a,
+			Open: func() (*checkpoint.Checkpoint, error) { return latency.RandomModel(shape, config, p) }})
 	}
-	return title, all, nil
+	return all
 }
 
 func randomDense(shape string, config []byte, kept, name string) latency.Subject {
-	return latency.Subject{Name: name, Weights: nn.Weights(kept), Against: true,
+	return latency.Subject{Name: name, Weights: nn.Weights(kept), Type: kept, Against: true,
 		Open: func() (*checkpoint.Checkpoint, error) { return latency.RandomModel(shape, config, nil) }}
 }
 

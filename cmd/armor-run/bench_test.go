@@ -108,10 +108,10 @@ func TestBenchShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
-	if err != nil || len(rows) != 1+5 || !strings.Contains(rows[1][1], "1 of 2 layers") || rows[5][2] != "ARMOR bf16, block 16" {
+	if err != nil || len(rows) != 1+7 || !strings.Contains(rows[1][1], "1 of 2 layers") || rows[5][2] != "ARMOR bf16, block 16" {
 		t.Errorf("got %v in\n%s", err, out)
 	}
-	if out, err = runBench(t, "--shape", shape, "--block", "0", "--dense", "bf16", "-p", "5", "-n", "0", "-r", "1"); err != nil || !strings.Contains(out, "2:4 bf16 : dense bf16") {
+	if out, err = runBench(t, "--shape", shape, "--block", "0", "--dense", "bf16", "--armor", "bf16", "-p", "5", "-n", "0", "-r", "1"); err != nil || !strings.Contains(out, "2:4 bf16 : dense bf16") {
 		t.Errorf("got %v in\n%s", err, out)
 	}
 }
@@ -119,9 +119,10 @@ func TestBenchShape(t *testing.T) {
 // TestBenchUsage: what is wrong is one line, and of usage where the flags are.
 func TestBenchUsage(t *testing.T) {
 	for _, a := range [][]string{
-		{"-o", "xml"}, {"--dtype", "fp8"}, {"--kv", "int8"}, {"--weights", "q4"}, {"-p", "0", "-n", "0"}, {"-p", "-1"}, {"-b", "0"},
+		{"-o", "xml"}, {"--dtype", "fp8"}, {"--kv", "int3"}, {"--weights", "q4"}, {"-p", "0", "-n", "0"}, {"-p", "-1"}, {"-b", "0"},
 		{"-r", "0"}, {"--threads", "0"}, {"--layers", "2"}, {"--shape", "llama-9"}, {"--shape", "llama-3.2-1b", "-m", "x"},
 		{"--shape", "llama-3.2-1b", "--layers", "99"}, {"--shape", "llama-3.2-1b", "--block", "48"}, {"--shape", "llama-3.2-1b", "--dense", "q4"},
+		{"--shape", "llama-3.2-1b", "--armor", "q4"}, {"--bars", "-m", "x"}, {"--bars", "--threads", "1,2"},
 		{"--shape", "absent.json"},
 	} {
 		if _, err := runBench(t, a...); !cli.IsUsage(err) || strings.Contains(err.Error(), "\n") {

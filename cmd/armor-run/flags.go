@@ -106,21 +106,20 @@ type engineFlags struct {
 
 func (f *engineFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&f.ctx, "ctx", 0, "positions of context (default: the model's, at most 8192)")
-	c.Flags().StringVar(&f.kv, "kv", "auto", "keep keys and values as `auto|bf16|f32`: auto is --dtype")
+	addKVFlag(c, &f.kv)
 	c.Flags().StringVar(&f.logFile, "log-file", "", "append what was loaded and generated, without texts, to a `file`")
+}
+
+func addKVFlag(c *cobra.Command, kv *string) {
+	c.Flags().StringVar(kv, "kv", "auto", "keep keys and values as `auto|bf16|f32|int8`: auto is --dtype")
 }
 
 // options are those of an engine for one sequence.
 func (f *engineFlags) options() (runtime.Options, error) {
 	o := runtime.Options{Context: f.ctx, Seqs: 1}
-	switch f.kv {
-	case "auto":
-	case "bf16":
-		o.KV = runtime.KVBF16
-	case "f32":
-		o.KV = runtime.KVF32
-	default:
-		return o, cli.Usage(fmt.Errorf("--kv: got %q, want auto, bf16 or f32", f.kv))
+	var err error
+	if o.KV, err = runtime.ParseKV(f.kv); err != nil {
+		return o, cli.Usage(fmt.Errorf("--kv: %w", err))
 	}
 	if f.ctx < 0 {
 		return o, cli.Usage(fmt.Errorf("--ctx: got %d, want 1 or more", f.ctx))

@@ -14,6 +14,7 @@ import (
 	"armor/internal/cli"
 	"armor/model"
 	"armor/model/tokenizer"
+	"armor/runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -27,6 +28,7 @@ type perplexityFlags struct {
 	windows  int
 	mode     string
 	against  string
+	kv       string
 	json     bool
 	keepCRLF bool
 	quiet    bool
@@ -43,7 +45,7 @@ Mode hf scores all but the first token of each window; windows do not overlap,
 or begin every --stride tokens and score what the one before has not. Mode
 llamacpp scores the second half of each window, as llama.cpp's tool does.
 With --against, the same windows run through another model, too: KL is the mean
-divergence of this model from that one.`,
+divergence of this model from that one, whose keys and values are kept as --dtype.`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -54,6 +56,7 @@ divergence of this model from that one.`,
 	c.Flags().IntVar(&f.windows, "windows", 0, "score the first N windows (default: all)")
 	c.Flags().StringVar(&f.mode, "mode", string(quality.ModeHF), "`hf|llamacpp`: which tokens are scored")
 	c.Flags().StringVar(&f.against, "against", "", "compare with another `model`")
+	addKVFlag(c, &f.kv)
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.Flags().BoolVar(&f.keepCRLF, "keep-crlf", false, "take a text with CRLF line ends as it is")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
@@ -69,6 +72,10 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 		return cli.Usage(fmt.Errorf("--mode: got %q, want hf or llamacpp", f.mode))
 	case f.ctx < 2 || f.stride < 0 || f.stride > f.ctx || f.windows < 0:
 		return cli.Usage(errors.New("--ctx: want at least 2; --stride: want 1 to --ctx; --windows: want 1 or more"))
+	}
+	var err error
+	if o.KV, err = runtime.ParseKV(f.kv); err != nil {
+		return cli.Usage(fmt.Errorf("--kv: %w", err))
 	}
 	text, err := f.text()
 	if err != nil {
@@ -105,10 +112,10 @@ func (f *perplexityFlags) run(c *cobra.Command) error {
 	}
 	if f.json {
 		return json.NewEncoder(c.OutOrStdout()).Encode(struct {
-			Model, File, SHA256, Mode, BOS string
-			Window, Stride, TextTokens     int
+			Model, File, SHA256, Mode, BOS, KV string
+			Window, Stride, TextTokens         int
 			*quality.Result
-		}{m.Path, f.file, digest(text), f.mode, f.bosPolicy(m, &o), o.Window, o.Stride, len(ids), r})
+		}{m.Path, f.file, digest(text), f.mode, f.bosPolicy(m, &o), o.KV.DType(m.Backend.Compute()).String(), o.Window, o.Stride, len(ids), r})
 	}
 	return f.print(c.OutOrStdout(), m, &o, r, text, len(ids))
 }
@@ -171,7 +178,7 @@ func (f *perplexityFlags) print(w io.Writer, m *model.Model, o *quality.Options,
 		stride = fmt.Sprintf(" every %d", o.Stride)
 	}
 	fmt.Fprintf(w, "windows   %d of %d tokens%s, mode %s, %d tokens scored, BOS: %s\n", r.Windows, o.Window, stride, o.Mode, r.Tokens, f.bosPolicy(m, o))
-	fmt.Fprintf(w, "speed     %.0f tokens/s, %s\n", float64(r.Windows*o.Window)/r.Seconds, m.Backend.Name())
+	fmt.Fprintf(w, "speed     %.0f tokens/s, %s, keys and values in %v\n", float64(r.Windows*o.Window)/r.Seconds, m.Backend.Name(), o.KV.DType(m.Backend.Compute()))
 	_, err := fmt.Fprintf(w, "PPL       %.4f ± %.4f\n", r.PPL, r.Error)
 	if a := r.Against; a != nil {
 		fmt.Fprintf(w, "against   %s, PPL %.4f\n", f.against, a.PPL)

@@ -307,3 +307,60 @@ func TestIntAMXSignals(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// BenchmarkIntAMX reads half a megabyte of the format again and again, as the
+// tokens of a prefill do, or more memory than caches hold, as decoding does; beside
+// it the kernels of bf16, and a plain read. w/ns counts the dense matrix's weights.
+func BenchmarkIntAMX(b *testing.B) {
+	needAMXInt8(b)
+	const in, list = 2048, 16
+	for _, where := range []struct {
+		name string
+		size int
+	}{{"L2", 512 << 10}, {"memory", 512 << 20}} {
+		mem := make([]byte, where.size)
+		for i := range mem {
+			mem[i] = 0x2b // all types are finite
+		}
+		for _, tokens := range []int{1, 2, 4, 16, 32} {
+			ldx := 2*in + 64 // bytes
+			x, y := make([]byte, 32*ldx), make([]float32, 32*16*list)
+			bench := func(name string, size int, run func(at []unsafe.Pointer)) {
+				b.Run(fmt.Sprintf("%s/tokens=%d/%s", where.name, tokens, name), func(b *testing.B) {
+					at, next := make([]unsafe.Pointer, list), 0
+					for b.Loop() {
+						for i := range at {
+							if next+size > len(mem) {
+								next = 0
+							}
+							at[i] = unsafe.Pointer(&mem[next])
+							next += size
+						}
+						run(at)
+					}
+					ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+					b.ReportMetric(list*16*in/ns, "w/ns")
+					b.ReportMetric(float64(list*size)/ns, "GB/s")
+				})
+			}
+			bench("read", 16*in, func(at []unsafe.Pointer) {
+				for _, p := range at {
+					MaxAVX512(unsafe.Slice((*float32)(p), 4*in))
+				}
+			})
+			bench("DenseBF16", 32*in, func(at []unsafe.Pointer) {
+				DenseBF16BF16AMX(&at[0], list, tokens, unsafe.Pointer(&x[0]), ldx, in/2, &y[0], 16*list, 0)
+			})
+			positions, values := ref.SparseTile(16, in)
+			bench("SparseBF16", positions+values, func(at []unsafe.Pointer) {
+				SparseBF16BF16AMX(&at[0], list, tokens, unsafe.Pointer(&x[0]), ldx, in/4, &y[0], 16*list, 0)
+			})
+			for _, kind := range intTiles {
+				scales, codes := ref.IntTile(kind.bits, in, kind.block, kind.sparse)
+				bench(kind.name, scales+codes, func(at []unsafe.Pointer) {
+					kind.run(&at[0], list, tokens, unsafe.Pointer(&x[0]), in/kind.block, kind.block, &y[0], 16*list, 0)
+				})
+			}
+		}
+	}
+}

@@ -12,24 +12,28 @@ import (
 	"armor/kernels/ref"
 )
 
-// intStream is tiles of 2048 inputs behind each other, as a layer has them.
+const intBenchInputs = 2048
+
+// intStream is tiles of intBenchInputs inputs behind each other, as a layer has
+// them.
 type intStream struct {
 	w      []byte
 	stride int
 }
 
-const intBenchInputs = 2048
+// newIntStream takes what fits of a buffer that begins a cache line.
+func newIntStream(from []byte, stride int) *intStream {
+	return &intStream{from[:len(from)/stride/4*4*stride], stride}
+}
 
-func newIntStream(bytes, stride int) *intStream {
-	s := &intStream{stride: stride}
-	tiles := max(4, bytes/stride/4*4)
-	all := make([]byte, tiles*stride+64)
-	from := -int(uintptr(unsafe.Pointer(&all[0]))) & 63
-	s.w = all[from:][:tiles*stride]
-	for i := range s.w { // every byte is a code, and no scale is infinite
-		s.w[i] = byte(i*7+i>>8) & 0x3b
+// intBytes are codes, and scales that are finite.
+func intBytes(n int) []byte {
+	all := make([]byte, n+64)
+	all = all[-int(uintptr(unsafe.Pointer(&all[0])))&63:][:n]
+	for i := range all {
+		all[i] = byte(i*7+i>>8) & 0x3b
 	}
-	return s
+	return all
 }
 
 // benchmark runs f over the stream, tiles at a time.
@@ -53,50 +57,44 @@ func (s *intStream) benchmark(b *testing.B, name string, tiles, tokens int, f fu
 func BenchmarkIntVNNI(b *testing.B) {
 	kerneltest.Need(b, kerneltest.AVX512VNNI)
 	const in = intBenchInputs
-	for _, place := range []struct {
-		name  string
-		bytes int // 0: a layer
-	}{{"L2", 1 << 20}, {"layer", 0}, {"memory", 64 << 20}} {
-		size := func(stride int) int {
-			if place.bytes == 0 {
-				return in / 16 * stride
-			}
-			return place.bytes
+	all := intBytes(64 << 20)
+	x, y := make([]byte, 12*2*in), make([]float32, 12*64)
+	to := unsafe.Pointer(&x[0])
+	for _, place := range []string{"L2", "layer", "memory"} {
+		stream := func(stride int) *intStream {
+			n := map[string]int{"L2": 1 << 20, "layer": in / 16 * stride, "memory": len(all)}[place]
+			return newIntStream(all[:n], stride)
 		}
-		y := make([]float32, 12*64)
 		for _, shape := range intShapes {
 			tiles, tokens := shape[0], shape[1]
-			if tiles == 1 && tokens < 12 {
+			if tiles == 1 { // what remains of a matrix
 				continue
 			}
-			x := make([]byte, in/32*ref.BlockRecord(32, tokens))
+			name := func(kernel string) string { return fmt.Sprintf("%s/tokens=%d/%s", place, tokens, kernel) }
 			for i := range vnniKernels {
 				d := &vnniKernels[i]
 				for _, block := range d.blocks() {
-					if d.bits == 8 && block == 32 && tokens == 1 {
-						continue
-					}
-					sc, c := ref.IntTile(d.bits, in, block, d.sparse)
-					s := newIntStream(size(sc+c), sc+c)
-					s.benchmark(b, fmt.Sprintf("%s/tokens=%d/tiles=%d/%s-%d", place.name, tokens, tiles, d.name, block), tiles, tokens, func(w unsafe.Pointer) {
-						d.run(tiles, tokens, w, s.stride, unsafe.Pointer(&x[0]), in/block, block, &y[0], 16*tiles, 0)
+					scales, codes := ref.IntTile(d.bits, in, block, d.sparse)
+					s := stream(scales + codes)
+					s.benchmark(b, name(fmt.Sprintf("%s/block=%d", d.name, block)), tiles, tokens, func(w unsafe.Pointer) {
+						d.run(tiles, tokens, w, s.stride, to, in/block, block, &y[0], 16*tiles, 0)
 					})
 				}
 			}
-			if slices.Contains(kerneltest.ISAs(b), kerneltest.AVX512BF16) {
-				xs := make([]byte, in*12*2)
-				p, v := ref.SparseTile(16, in)
-				s := newIntStream(size(p+v), p+v)
-				s.benchmark(b, fmt.Sprintf("%s/tokens=%d/tiles=%d/SparseBF16BF16AVX512BF16", place.name, tokens, tiles), tiles, tokens, func(w unsafe.Pointer) {
-					SparseBF16BF16AVX512BF16(tiles, tokens, w, s.stride, unsafe.Pointer(&xs[0]), in/4, &y[0], 16*tiles, 0)
-				})
-				s = newIntStream(size(32*in), 32*in)
-				s.benchmark(b, fmt.Sprintf("%s/tokens=%d/tiles=%d/DenseBF16BF16AVX512BF16", place.name, tokens, tiles), tiles, tokens, func(w unsafe.Pointer) {
-					DenseBF16BF16AVX512BF16(tiles, tokens, w, s.stride, unsafe.Pointer(&xs[0]), in/2, &y[0], 16*tiles, 0)
-				})
+			if !slices.Contains(kerneltest.ISAs(b), kerneltest.AVX512BF16) {
+				continue
 			}
+			positions, values := ref.SparseTile(16, in)
+			s := stream(positions + values)
+			s.benchmark(b, name("SparseBF16BF16AVX512BF16"), tiles, tokens, func(w unsafe.Pointer) {
+				SparseBF16BF16AVX512BF16(tiles, tokens, w, s.stride, to, in/4, &y[0], 16*tiles, 0)
+			})
+			d := stream(32 * in)
+			d.benchmark(b, name("DenseBF16BF16AVX512BF16"), tiles, tokens, func(w unsafe.Pointer) {
+				DenseBF16BF16AVX512BF16(tiles, tokens, w, d.stride, to, in/2, &y[0], 16*tiles, 0)
+			})
 		}
-		s := newIntStream(size(32*in), 32*in)
-		s.benchmark(b, place.name+"/read", 4, 1, func(w unsafe.Pointer) { MaxAVX512(unsafe.Slice((*float32)(w), s.stride)) })
+		s := stream(32 * in)
+		s.benchmark(b, place+"/read", 4, 1, func(w unsafe.Pointer) { MaxAVX512(unsafe.Slice((*float32)(w), s.stride)) })
 	}
 }

@@ -29,32 +29,32 @@ func DenseInt8AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x uns
 	}
 }
 
-// DenseInt8AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt8AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt8AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt8AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt8AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt8AVX512VNNIR2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt8AVX512VNNIR2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt8AVX512VNNIR2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
@@ -82,32 +82,32 @@ func DenseInt4AVX512VNNI(tiles, tokens int, w unsafe.Pointer, wstride int, x uns
 	}
 }
 
-// DenseInt4AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR1M1 computes 1 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR1M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt4AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR4M1 computes 4 × 16 rows of 1 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR4M1(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt4AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR1M4 computes 1 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR1M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt4AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR4M4 computes 4 × 16 rows of 4 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR4M4(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt4AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR1M12 computes 1 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR1M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 
-// DenseInt4AVX512VNNIR2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI.
+// DenseInt4AVX512VNNIR2M12 computes 2 × 16 rows of 12 tokens; layouts: package ref. Needs AVX512F, AVX512_VNNI.
 //
 //go:noescape
 func DenseInt4AVX512VNNIR2M12(w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)

@@ -2,7 +2,18 @@
 
 #include "textflag.h"
 
-// Z0–Z3 are a block, Z4–Z6 temporaries, Z28–Z31 constants.
+// Packing takes four dwords of each register in turn.
+DATA quads<>+0(SB)/8, $0x0000000400000000
+DATA quads<>+8(SB)/8, $0x0000000c00000008
+DATA quads<>+16(SB)/8, $0x0000000500000001
+DATA quads<>+24(SB)/8, $0x0000000d00000009
+DATA quads<>+32(SB)/8, $0x0000000600000002
+DATA quads<>+40(SB)/8, $0x0000000e0000000a
+DATA quads<>+48(SB)/8, $0x0000000700000003
+DATA quads<>+56(SB)/8, $0x0000000f0000000b
+GLOBL quads<>(SB), RODATA|NOPTR, $64
+
+// A block is in Z0–Z3, the last two masked by K2; K1 masks its codes.
 
 // func QuantizeRowsAVX512(dst *byte, src *float32, ld, rows, k, block, mr, flip int)
 TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
@@ -15,27 +26,30 @@ TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
 	MOVQ         block+40(FP), R12
 	MOVQ         mr+48(FP), R8
 	BSFQ         R12, CX
-	SHRQ         CX, R13              // blocks
-	LEAQ         (R8*4), R10          // from a scale to its sum
+	SHRQ         CX, R13         // blocks
+	LEAQ         (R8*4), R10     // from a scale to its sum
 	LEAQ         8(R12), R11
-	IMULQ        R8, R11              // a record
+	IMULQ        R8, R11         // a record
 	MOVQ         R12, R9
 	IMULQ        R8, R9
-	ADDQ         DI, R9               // scales
+	ADDQ         DI, R9          // the first scale
+	MOVQ         $-1, AX
+	LEAQ         -64(R12), CX
+	NEGQ         CX
+	SHRQ         CX, AX
+	KMOVQ        AX, K1
+	SHRQ         $32, AX
+	KMOVW        AX, K2
 	MOVQ         flip+56(FP), AX
-	VPBROADCASTD AX, Z0
-	VPXOR        X1, X1, X1
-	VPSHUFB      X1, X0, X0           // the low byte everywhere
-	VMOVDQA64    Z0, Z28
+	VPBROADCASTB AX, Z27
+	VMOVDQU64    quads<>(SB), Z28
 	MOVL         $0x7fffffff, AX
 	VPBROADCASTD AX, Z29
-	MOVL         $0x42fe0000, AX      // 127
+	MOVL         $0x42fe0000, AX // 127
 	VPBROADCASTD AX, Z30
-	MOVL         $0x3c010204, AX      // 1/127
+	MOVL         $0x3c010204, AX // 1/127
 	VPBROADCASTD AX, Z31
 	TESTQ        R13, R13
-	JZ           done
-	TESTQ        R8, R8
 	JZ           done
 
 row:
@@ -43,25 +57,21 @@ row:
 	MOVQ DI, AX
 	MOVQ R9, R14
 	MOVQ R13, CX
-	TESTQ BX, BX
-	JLE  empty
 
 block:
-	VMOVUPS   (R15), Z0
-	VMOVUPS   64(R15), Z1
-	VPANDD    Z0, Z29, Z4
-	VPANDD    Z1, Z29, Z5
-	VPMAXUD   Z5, Z4, Z4
-	CMPQ      R12, $64
-	JNE       most
-	VMOVUPS   128(R15), Z2
-	VMOVUPS   192(R15), Z3
-	VPANDD    Z2, Z29, Z5
-	VPANDD    Z3, Z29, Z6
-	VPMAXUD   Z5, Z4, Z4
-	VPMAXUD   Z6, Z4, Z4
-
-most:
+	TESTQ         BX, BX
+	JLE           zeros
+	VMOVUPS       (R15), Z0
+	VMOVUPS       64(R15), Z1
+	VMOVUPS.Z     128(R15), K2, Z2
+	VMOVUPS.Z     192(R15), K2, Z3
+	VPANDD        Z0, Z29, Z4
+	VPANDD        Z1, Z29, Z5
+	VPANDD        Z2, Z29, Z6
+	VPANDD        Z3, Z29, Z7
+	VPMAXUD       Z5, Z4, Z4
+	VPMAXUD       Z7, Z6, Z6
+	VPMAXUD       Z6, Z4, Z4
 	VEXTRACTI64X4 $1, Z4, Y5
 	VPMAXUD       Y5, Y4, Y4
 	VEXTRACTI128  $1, Y4, X5
@@ -71,50 +81,40 @@ most:
 	VPSHUFD       $0xb1, X4, X5
 	VPMAXUD       X5, X4, X4
 	VMOVD         X4, R8
-	CMPL          R8, $0x0d800000  // 2⁻¹⁰⁰
-	JB            tiny
+	CMPL          R8, $0x0d800000 // 2⁻¹⁰⁰
+	JB            zeros
 	VMULSS        X31, X4, X5
 	VMOVSS        X5, (R14)
-	CMPL          R8, $0x7f800000  // infinity, then NaNs
-	JAE           endless
+	CMPL          R8, $0x7f800000 // infinity, then NaNs
+	JAE           noCodes
 	VDIVSS        X4, X30, X4
 	VBROADCASTSS  X4, Z4
 	VMULPS        Z4, Z0, Z0
 	VMULPS        Z4, Z1, Z1
-	VCVTPS2DQ     Z0, Z0
-	VCVTPS2DQ     Z1, Z1
-	VPADDD        Z1, Z0, Z5
-	VPMOVDB       Z0, X0
-	VPMOVDB       Z1, X1
-	VPXORD        X28, X0, X0
-	VPXORD        X28, X1, X1
-	VMOVDQU       X0, (AX)
-	VMOVDQU       X1, 16(AX)
-	CMPQ          R12, $64
-	JNE           sum
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z4, Z3, Z3
+	VCVTPS2DQ     Z0, Z0
+	VCVTPS2DQ     Z1, Z1
 	VCVTPS2DQ     Z2, Z2
 	VCVTPS2DQ     Z3, Z3
-	VPADDD        Z2, Z5, Z5
-	VPADDD        Z3, Z5, Z5
-	VPMOVDB       Z2, X2
-	VPMOVDB       Z3, X3
-	VPXORD        X28, X2, X2
-	VPXORD        X28, X3, X3
-	VMOVDQU       X2, 32(AX)
-	VMOVDQU       X3, 48(AX)
-
-sum:
-	VEXTRACTI64X4 $1, Z5, Y4
-	VPADDD        Y4, Y5, Y5
-	VEXTRACTI128  $1, Y5, X4
-	VPADDD        X4, X5, X5
-	VPSHUFD       $0x4e, X5, X4
-	VPADDD        X4, X5, X5
-	VPSHUFD       $0xb1, X5, X4
-	VPADDD        X4, X5, X5
-	VMOVD         X5, (R14)(R10*1)
+	VPADDD        Z1, Z0, Z4
+	VPADDD        Z3, Z2, Z5
+	VPADDD        Z5, Z4, Z4
+	VPACKSSDW     Z1, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z2
+	VPACKSSWB     Z2, Z0, Z0
+	VPERMD        Z0, Z28, Z0
+	VPXORD        Z27, Z0, Z0
+	VMOVDQU8      Z0, K1, (AX)
+	VEXTRACTI64X4 $1, Z4, Y5
+	VPADDD        Y5, Y4, Y4
+	VEXTRACTI128  $1, Y4, X5
+	VPADDD        X5, X4, X4
+	VPSHUFD       $0x4e, X4, X5
+	VPADDD        X5, X4, X4
+	VPSHUFD       $0xb1, X4, X5
+	VPADDD        X5, X4, X4
+	VMOVD         X4, (R14)(R10*1)
 
 next:
 	LEAQ (R15)(R12*4), R15
@@ -122,38 +122,6 @@ next:
 	ADDQ R11, R14
 	DECQ CX
 	JNZ  block
-	JMP  nextRow
-
-tiny:
-	MOVL $0, (R14)
-
-endless:
-	MOVL    $0, (R14)(R10*1)
-	VMOVDQU64 X28, (AX)
-	VMOVDQU64 X28, 16(AX)
-	CMPQ    R12, $64
-	JNE     next
-	VMOVDQU64 X28, 32(AX)
-	VMOVDQU64 X28, 48(AX)
-	JMP     next
-
-empty: // no such row
-	MOVL    $0, (R14)
-	MOVL    $0, (R14)(R10*1)
-	VMOVDQU64 X28, (AX)
-	VMOVDQU64 X28, 16(AX)
-	CMPQ    R12, $64
-	JNE     nextEmpty
-	VMOVDQU64 X28, 32(AX)
-	VMOVDQU64 X28, 48(AX)
-
-nextEmpty:
-	ADDQ R11, AX
-	ADDQ R11, R14
-	DECQ CX
-	JNZ  empty
-
-nextRow:
 	ADDQ DX, SI
 	ADDQ R12, DI
 	ADDQ $4, R9
@@ -164,3 +132,11 @@ nextRow:
 done:
 	VZEROUPPER
 	RET
+
+zeros:
+	MOVL $0, (R14)
+
+noCodes:
+	MOVL     $0, (R14)(R10*1)
+	VMOVDQU8 Z27, K1, (AX)
+	JMP      next

@@ -23,6 +23,11 @@ type vec struct {
 	add, round      func(dst, x []float32)
 	toBF16          func(dst []uint16, src []float32)
 	fromBF16        func(dst []float32, src []uint16)
+	codesToBF16     func(dst []uint16, src []int8)
+	maxAbs          func([]float32) float32
+	int8Codes       func(codes []int8, x []float32, scale float32)
+	keyScores       func(y, scales *[16]float32, q, c []float32)
+	hadamard        func(x []float32, block int)
 
 	panelF32, panelF32Round func(dst, src []float32, ld, rows, k, mr int)
 	panelBF16               func(dst []uint16, src []float32, ld, rows, k, mr int)
@@ -31,15 +36,15 @@ type vec struct {
 var vecs = map[kerneltest.ISA]vec{
 	"ref": {
 		ref.SumSquares, ref.Max, ref.ScaleMul, ref.SwiGLU, ref.Rope, ref.ExpSum, ref.Scale, ref.Add,
-		ref.RoundBF16, ref.ToBF16, ref.FromBF16, ref.PanelF32, ref.PanelF32Round, ref.PanelBF16,
+		ref.RoundBF16, ref.ToBF16, ref.FromBF16, ref.CodesToBF16, ref.MaxAbs, ref.Int8Codes, ref.KeyScores, refHadamard, ref.PanelF32, ref.PanelF32Round, ref.PanelBF16,
 	},
 	kerneltest.AVX2: {
 		SumSquaresAVX2, MaxAVX2, ScaleMulAVX2, SwiGLUAVX2, RopeAVX2, ExpSumAVX2, ScaleAVX2, AddAVX2,
-		RoundBF16AVX2, ToBF16AVX2, FromBF16AVX2, PanelF32AVX2, PanelF32RoundAVX2, PanelBF16AVX2,
+		RoundBF16AVX2, ToBF16AVX2, FromBF16AVX2, CodesToBF16AVX2, MaxAbsAVX2, Int8CodesAVX2, KeyScoresAVX2, HadamardAVX2, PanelF32AVX2, PanelF32RoundAVX2, PanelBF16AVX2,
 	},
 	kerneltest.AVX512: {
 		SumSquaresAVX512, MaxAVX512, ScaleMulAVX512, SwiGLUAVX512, RopeAVX512, ExpSumAVX512, ScaleAVX512, AddAVX512,
-		RoundBF16AVX512, ToBF16AVX512, FromBF16AVX512, PanelF32AVX512, PanelF32RoundAVX512, PanelBF16AVX512,
+		RoundBF16AVX512, ToBF16AVX512, FromBF16AVX512, CodesToBF16AVX512, MaxAbsAVX2, Int8CodesAVX512, KeyScoresAVX512, HadamardAVX2, PanelF32AVX512, PanelF32RoundAVX512, PanelBF16AVX512,
 	},
 }
 
@@ -56,6 +61,7 @@ type trial struct {
 	pool   []float32
 	guards [3]*kerneltest.Guard[float32]
 	halves *kerneltest.Guard[uint16]
+	codes  *kerneltest.Guard[int8]
 }
 
 // everywhere runs f for each instruction set, length and place.
@@ -67,6 +73,7 @@ func everywhere(t *testing.T, pool []float32, f func(t *trial)) {
 				r.guards[i] = kerneltest.NewGuard[float32](t, kerneltest.MaxLength)
 			}
 			r.halves = kerneltest.NewGuard[uint16](t, kerneltest.MaxLength)
+			r.codes = kerneltest.NewGuard[int8](t, kerneltest.MaxLength)
 			for _, r.n = range kerneltest.Lengths() {
 				for range kerneltest.Places {
 					r.run++
@@ -75,6 +82,7 @@ func everywhere(t *testing.T, pool []float32, f func(t *trial)) {
 						g.Check(t)
 					}
 					r.halves.Check(t)
+					r.codes.Check(t)
 					if t.Failed() {
 						t.Fatalf("at length %d", r.n)
 					}

@@ -132,6 +132,12 @@ func newFolder(t testing.TB) *folder {
 	base := openFolder(t, golden+"tiny-llama")
 	dir := filepath.Join(t.TempDir(), "armor")
 	writeFolder(t, dir, base, armorParts(t, base), 0)
+	return readFolder(t, base, dir)
+}
+
+// readFolder takes a folder made of base into memory.
+func readFolder(t testing.TB, base *checkpoint.Checkpoint, dir string) *folder {
+	t.Helper()
 	f := &folder{tensors: map[string]*tensor{}, shapes: map[string][2]int{}}
 	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
@@ -228,6 +234,9 @@ func load(ck *checkpoint.Checkpoint, shapes map[string][2]int) error {
 	}
 	for _, name := range linears() {
 		out, in := shapes[name][0], shapes[name][1]
+		if c.Quantized(name) {
+			continue
+		}
 		if !c.Pruned(name) {
 			if _, err := ck.Need(name+".weight", out, in); err != nil {
 				return err
@@ -239,6 +248,19 @@ func load(ck *checkpoint.Checkpoint, shapes map[string][2]int) error {
 			return err
 		}
 		if err := readModule(m, nil); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.QuantizedModules() {
+		shape := shapes[name]
+		if name == embedding {
+			shape = [2]int{512, 64}
+		}
+		q, err := OpenQuantized(ck, c, name, shape[0], shape[1])
+		if err != nil {
+			return err
+		}
+		if err := readQuantized(q, &Codes{}); err != nil {
 			return err
 		}
 	}

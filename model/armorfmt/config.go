@@ -3,14 +3,23 @@
 // neither. Such a folder is a Hugging Face folder with a section "armor" in
 // config.json (format_version 1) and, for each pruned module, in place of .weight
 //
-//	.compressed  BF16 [d_out, d_in/2]        kept values, row-major, ascending column
+//	.compressed  BF16 or I8 [d_out, d_in/2]  kept values, row-major, ascending column;
+//	             U8 [d_out, d_in/4]          in int4: low nibble first, two's complement
+//	.scales      F16 [d_out, d_in/g]         of an int8 or int4 core: of a row and g inputs
 //	.bitmask     U8 [d_out, ceil(d_in/8)]    bit k of byte j is column 8j+k
 //	.shape       I64 [2, 1]                  d_out, d_in
-//	.A           BF16 [d_out/b_out, b_out, b_out]
-//	.B           BF16 [d_in/b_in, b_in, b_in], unless it is another module's
+//	.A           BF16 or I8 [d_out/b_out, b_out, b_out]
+//	.B           BF16 or I8 [d_in/b_in, b_in, b_in], unless it is another module's
+//	.A_scales    F16 [d_out], .B_scales F16 [d_in]: of int8 wrappers, of a block's row
+//
+// Dense modules may have codes in place of .weight, the embedding and the head too
+//
+//	.q           I8 [d_out, d_in], or U8 [d_out, d_in/2] in int4: low nibble first, offset 8
+//	.scales      F16 [d_out, d_in/g]
 package armorfmt
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -31,8 +40,9 @@ const (
 
 // Layout is how one module is stored.
 type Layout struct {
-	CoreDType         string // "bf16"
-	WrapperDType      string // "bf16", or "none" for a plain 2:4 core
+	CoreDType         string // BF16, Int8 or Int4
+	Group             int    // inputs that share a scale of the core; 0 in bf16
+	WrapperDType      string // BF16 or Int8, or None for a plain 2:4 core
 	BlockOut, BlockIn int    // of A and of B; 0 without wrappers
 }
 
@@ -42,11 +52,15 @@ type Config struct {
 	BaseModel     string // what it was made of, or ""
 	BaseSHA256    string
 	ArmorVersion  string            // of the program that wrote it, or ""
+	Recipe        json.RawMessage   // an object, or nil
 	Modules       []string          // the pruned ones
 	Dense         []string          // linear layers that are not pruned
 	SharedB       map[string]string // module → the module whose B it uses
+	HeadDType     string            // of embedding and head: Int8, Int4, or BF16 for the source's
+	HeadGroup     int               // inputs that share a scale of a quantized dense module
 
-	layouts map[string]Layout // of Modules
+	layouts   map[string]Layout // of Modules
+	quantized map[string]bool   // dense modules with codes in place of a weight
 }
 
 // Pruned reports whether a module is stored as ARMOR.
@@ -60,6 +74,10 @@ func (c *Config) Layout(module string) (Layout, bool) {
 	l, ok := c.layouts[module]
 	return l, ok
 }
+
+// Quantized reports whether a module that is not pruned is kept as codes, see
+// OpenQuantized. It is known after ReadConfig.
+func (c *Config) Quantized(module string) bool { return c.quantized[module] }
 
 // ReadConfig reads the section of a checkpoint and requires its tensors to be
 // those that the section lists. It is nil for a model that is not ARMOR.
@@ -90,7 +108,7 @@ func ParseConfig(data []byte) (*Config, error) {
 	}
 	c := &Config{}
 	for _, read := range []func(*strictjson.Object) error{
-		readVersion, checkKeys, c.readNames, c.readModules, c.readOverrides, c.readSharedB,
+		readVersion, checkKeys, c.readReports, c.readHead, c.readNames, c.readModules, c.readOverrides, c.readSharedB,
 	} {
 		if err := read(keys); err != nil {
 			return nil, err
@@ -136,23 +154,20 @@ func checkKeys(keys *strictjson.Object) error {
 			return keys.Errorf(key, "%s is not supported, want %s", strictjson.Quote(got), want)
 		}
 	}
-	for _, key := range []string{"calibration", "recipe"} { // reports, not read
+	return nil
+}
+
+// readReports reads what says how the folder was made.
+func (c *Config) readReports(keys *strictjson.Object) error {
+	for _, key := range []string{"calibration", "recipe"} {
 		if keys.Set(key) {
 			if _, err := keys.Object(key); err != nil {
 				return err
 			}
 		}
 	}
-	for _, key := range []string{"group_size", "head_group_size"} { // of int8 and int4
-		if keys.Set(key) {
-			if _, err := keys.Int(key, 1, maxBlock); err != nil {
-				return err
-			}
-		}
-	}
-	if keys.Set("head_dtype") {
-		_, err := dtype(keys, "head_dtype", "int8", "int4")
-		return err
+	if keys.Set("recipe") {
+		c.Recipe = json.RawMessage(keys.Raw("recipe"))
 	}
 	return nil
 }
@@ -166,17 +181,35 @@ func onlyKeys(keys *strictjson.Object, known []string) error {
 	return nil
 }
 
-// dtype reads a type of numbers. Those of the format that are later are refused
-// as such.
-func dtype(keys *strictjson.Object, key string, later ...string) (string, error) {
+// dtype reads a type of numbers.
+func dtype(keys *strictjson.Object, key string, known ...string) (string, error) {
 	v, err := keys.String(key)
-	switch {
-	case err != nil || v == "bf16" || v == "none" && key == "wrapper_dtype":
-		return v, err
-	case slices.Contains(later, v):
-		return "", keys.Errorf(key, "%s is not supported by this build, want bf16", v)
+	if err == nil && !slices.Contains(known, v) {
+		err = keys.Errorf(key, "%s is not known, want %s", strictjson.Quote(v), strings.Join(known, ", "))
 	}
-	return "", keys.Errorf(key, "%s is not known, want bf16", strictjson.Quote(v))
+	return v, err
+}
+
+// readHead reads how embedding, head and other dense modules are quantized.
+func (c *Config) readHead(keys *strictjson.Object) (err error) {
+	c.HeadDType, c.HeadGroup = BF16, HeadGroupSize
+	if keys.Set("head_dtype") {
+		if c.HeadDType, err = dtype(keys, "head_dtype", BF16, Int8, Int4); err != nil {
+			return err
+		}
+	}
+	const key = "head_group_size"
+	if keys.Set(key) {
+		n, err := keys.Int(key, 1, maxBlock)
+		if err == nil && n%HeadGroupSize != 0 {
+			err = keys.Errorf(key, "got %d, want a multiple of %d", n, HeadGroupSize)
+		}
+		if err != nil {
+			return err
+		}
+		c.HeadGroup = int(n)
+	}
+	return nil
 }
 
 func (c *Config) readNames(keys *strictjson.Object) (err error) {
@@ -246,16 +279,30 @@ func moduleNames(keys *strictjson.Object, key string) ([]string, error) {
 func readLayout(keys *strictjson.Object, l Layout, override bool) (Layout, error) {
 	var err error
 	if !override || keys.Has("core_dtype") {
-		if l.CoreDType, err = dtype(keys, "core_dtype", "int8", "int4"); err != nil {
+		if l.CoreDType, err = dtype(keys, "core_dtype", BF16, Int8, Int4); err != nil {
 			return l, err
 		}
 	}
 	if !override || keys.Has("wrapper_dtype") {
-		if l.WrapperDType, err = dtype(keys, "wrapper_dtype", "int8"); err != nil {
+		if l.WrapperDType, err = dtype(keys, "wrapper_dtype", BF16, Int8, None); err != nil {
 			return l, err
 		}
 	}
-	if keys.Has("block_size") || l.WrapperDType != "none" && l.BlockOut == 0 {
+	const key = "group_size"
+	if l.Group == 0 {
+		l.Group = GroupSize
+	}
+	if keys.Has(key) {
+		n, err := keys.Int(key, 1, maxBlock)
+		if err == nil && n%GroupSize != 0 {
+			err = keys.Errorf(key, "got %d, want a multiple of %d", n, GroupSize)
+		}
+		if err != nil {
+			return l, err
+		}
+		l.Group = int(n)
+	}
+	if keys.Has("block_size") || l.WrapperDType != None && l.BlockOut == 0 {
 		if l.BlockOut, l.BlockIn, err = blockSize(keys); err != nil {
 			return l, err
 		}
@@ -278,7 +325,7 @@ func blockSize(keys *strictjson.Object) (out, in int, err error) {
 func (c *Config) readOverrides(keys *strictjson.Object) error {
 	const key = "overrides"
 	if !keys.Set(key) {
-		return c.withoutBlocks()
+		return c.plainLayouts()
 	}
 	all, err := keys.Object(key)
 	if err != nil {
@@ -295,25 +342,24 @@ func (c *Config) readOverrides(keys *strictjson.Object) error {
 		if err := onlyKeys(o, []string{"block_size", "core_dtype", "group_size", "wrapper_dtype"}); err != nil {
 			return err
 		}
-		if o.Has("group_size") {
-			if _, err := o.Int("group_size", 1, maxBlock); err != nil {
-				return err
-			}
-		}
 		if c.layouts[m], err = readLayout(o, c.layouts[m], true); err != nil {
 			return err
 		}
 	}
-	return c.withoutBlocks()
+	return c.plainLayouts()
 }
 
-// withoutBlocks forgets the block sizes of modules without wrappers.
-func (c *Config) withoutBlocks() error {
+// plainLayouts forgets the block sizes of modules without wrappers and the groups
+// of cores without scales.
+func (c *Config) plainLayouts() error {
 	for m, l := range c.layouts {
-		if l.WrapperDType == "none" {
+		if l.WrapperDType == None {
 			l.BlockOut, l.BlockIn = 0, 0
-			c.layouts[m] = l
 		}
+		if l.CoreDType == BF16 {
+			l.Group = 0
+		}
+		c.layouts[m] = l
 	}
 	return nil
 }
@@ -342,67 +388,14 @@ func (c *Config) readSharedB(keys *strictjson.Object) error {
 			return all.Errorf(m, "%s is not one of modules", strictjson.Quote(owner))
 		case all.Has(owner):
 			return all.Errorf(m, "%s has no B of its own, want a module that has", owner)
-		case own.WrapperDType == "none" || other.WrapperDType == "none":
+		case own.WrapperDType == None || other.WrapperDType == None:
 			return all.Errorf(m, "it and %s need wrappers, got wrapper_dtype none", owner)
+		case own.WrapperDType != other.WrapperDType:
+			return all.Errorf(m, "wrapper_dtype: got %s, want %s as %s has", own.WrapperDType, other.WrapperDType, owner)
 		case own.BlockIn != other.BlockIn:
 			return all.Errorf(m, "block_size: got %d, want %d as %s has", own.BlockIn, other.BlockIn, owner)
 		}
 		c.SharedB[m] = owner
-	}
-	return nil
-}
-
-// suffixes are the tensors that only ARMOR folders have.
-var suffixes = []string{".compressed", ".bitmask", ".shape", ".scales", ".A", ".B", ".A_scales", ".B_scales", ".q"}
-
-// tensors gives the names of a pruned module's tensors, without its bias.
-func (c *Config) tensors(module string) []string {
-	names := []string{module + ".shape", module + ".compressed", module + ".bitmask"}
-	if c.layouts[module].WrapperDType != "none" {
-		names = append(names, module+".A")
-		if c.SharedB[module] == "" {
-			names = append(names, module+".B")
-		}
-	}
-	return names
-}
-
-// Tensors are the names of all tensors that hold pruned modules.
-func (c *Config) Tensors() map[string]bool {
-	names := map[string]bool{}
-	for _, m := range c.Modules {
-		for _, name := range c.tensors(m) {
-			names[name] = true
-		}
-	}
-	return names
-}
-
-// checkTensors requires what the section lists and nothing else of its kind.
-func (c *Config) checkTensors(ck *checkpoint.Checkpoint) error {
-	wanted := map[string]bool{}
-	for _, m := range c.Modules {
-		for _, name := range c.tensors(m) {
-			wanted[name] = true
-			if !ck.Has(name) {
-				return fmt.Errorf("%s: tensor %s: missing, key armor.modules lists %s", ck.Path, strictjson.Name(name), m)
-			}
-		}
-		if name := m + ".weight"; ck.Has(name) {
-			return fmt.Errorf("%s: tensor %s: not expected, key armor.modules lists %s as pruned", ck.Path, strictjson.Name(name), m)
-		}
-	}
-	for _, name := range ck.Names() {
-		for _, suffix := range suffixes {
-			if strings.HasSuffix(name, suffix) && !wanted[name] {
-				return fmt.Errorf("%s: tensor %s: not expected by the section armor of config.json", ck.Path, strictjson.Name(name))
-			}
-		}
-	}
-	for _, m := range c.Dense {
-		if name := m + ".weight"; !ck.Has(name) && m != "lm_head" { // that may be tied
-			return fmt.Errorf("%s: tensor %s: missing, key armor.dense_modules lists %s", ck.Path, strictjson.Name(name), m)
-		}
 	}
 	return nil
 }

@@ -72,15 +72,16 @@ func hostile() map[string]func(*folder) {
 	key(`key armor.pattern: "1:4" is not supported, want 2:4`, "pattern", "1:4")
 	key("key armor.pattern: missing", "pattern", nil)
 	key(`key armor.normalizer: "separate" is not supported, want folded`, "normalizer", "separate")
-	key("key armor.core_dtype: int8 is not supported by this build", "core_dtype", "int8")
-	key("key armor.core_dtype: int4 is not supported by this build", "core_dtype", "int4")
-	key(`key armor.core_dtype: "fp8" is not known, want bf16`, "core_dtype", "fp8")
+	key(`key armor.core_dtype: "fp8" is not known, want bf16, int8, int4`, "core_dtype", "fp8")
+	key("tensor "+q0+".scales: missing", "core_dtype", "int8")
+	key("tensor "+q0+".A_scales: missing", "wrapper_dtype", "int8")
+	key("tensor model.embed_tokens.q: missing, key armor.head_dtype says int4", "head_dtype", "int4")
+	key(`key armor.head_dtype: "none" is not known`, "head_dtype", "none")
+	override("tensor "+q0+".scales: missing | override", q0, map[string]any{"core_dtype": "int8"})
 	key(`key armor.core_dtype: "none" is not known`, "core_dtype", "none")
 	key("key armor.core_dtype: missing", "core_dtype", nil)
-	key("key armor.wrapper_dtype: int8 is not supported by this build", "wrapper_dtype", "int8")
-	key(`key armor.wrapper_dtype: "int4" is not known`, "wrapper_dtype", "int4")
+	key(`key armor.wrapper_dtype: "int4" is not known, want bf16, int8, none`, "wrapper_dtype", "int4")
 	key("key armor.wrapper_dtype: missing", "wrapper_dtype", nil)
-	key("key armor.head_dtype: int4 is not supported by this build", "head_dtype", "int4")
 	key("key armor.block_size: missing", "block_size", nil)
 	key("key armor.block_size: got [32], want two numbers", "block_size", []any{32})
 	key("key armor.block_size: too many elements", "block_size", []any{32, 32, 32})
@@ -126,7 +127,6 @@ func hostile() map[string]func(*folder) {
 	override("key armor.overrides."+v1+": not one of modules", v1, map[string]any{})
 	override("key armor.overrides."+q0+": got 3, want an object", q0, 3)
 	override("key armor.overrides."+q0+".sparsity: unknown", q0, map[string]any{"sparsity": 1})
-	override("key armor.overrides."+q0+".core_dtype: int8 is not supported", q0, map[string]any{"core_dtype": "int8"})
 	override("key armor.overrides."+v0+".block_size: got [0 1]", v0, blocks(0, 1))
 	override("key armor.block_size: module "+v0+": got [64, 64], want divisors of its shape [32, 64]", v0, blocks(64, 64))
 	override("tensor "+d1+".A: shape: got [4 16 16], want [2 32 32]", d1, map[string]any{})
@@ -228,6 +228,12 @@ func TestHostileFolders(t *testing.T) {
 	if len(cases) < 60 {
 		t.Errorf("%d cases", len(cases))
 	}
+	refuse(t, sound, cases)
+}
+
+// refuse requires each damage to give the error that its name begins with.
+func refuse(t *testing.T, sound *folder, cases map[string]func(*folder)) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		f := sound.clone(t)
 		cases[name](f)
@@ -358,6 +364,8 @@ func FuzzConfig(f *testing.F) {
 	f.Add(ck.Config())
 	f.Add([]byte(`{"armor":{"format_version":1,"base_model_type":"llama","pattern":"2:4","normalizer":"folded","core_dtype":"bf16",` +
 		`"wrapper_dtype":"none","modules":["a","b"],"overrides":{"a":{"wrapper_dtype":"bf16","block_size":[8,4]}},"shared_b":{}}}`))
+	f.Add([]byte(`{"armor":{"format_version":1,"base_model_type":"llama","pattern":"2:4","normalizer":"folded","core_dtype":"int4","group_size":128,` +
+		`"wrapper_dtype":"int8","block_size":[8,4],"head_dtype":"int8","head_group_size":64,"modules":["a"],"overrides":{"a":{"core_dtype":"int8"}}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseConfig(data)
 		if err != nil {
@@ -369,7 +377,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		for _, m := range c.Modules {
 			l, ok := c.Layout(m)
-			if !ok || l.CoreDType != "bf16" || (l.WrapperDType == "none") != (l.BlockOut == 0) || l.BlockOut < 0 || l.BlockIn > maxBlock {
+			if !ok || (l.CoreDType == BF16) != (l.Group == 0) || l.Group%GroupSize != 0 || (l.WrapperDType == "none") != (l.BlockOut == 0) || l.BlockOut < 0 || l.BlockIn > maxBlock {
 				t.Fatalf("%s: %+v", m, l)
 			}
 		}

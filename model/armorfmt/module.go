@@ -77,27 +77,31 @@ func Open(ck *checkpoint.Checkpoint, c *Config, module string, out, in int) (*Mo
 		return nil, fmt.Errorf("%s: module %s: got %d inputs, want a multiple of %d", ck.Path, module, in, sparse24.Group)
 	}
 	m := &Module{Name: module, Out: out, In: in, Layout: layout, Core: &Core{out: out, in: in}, SharedB: c.SharedB[module]}
-	if m.Core.values, err = ck.NeedType(module+".compressed", checkpoint.BF16, out, in/2); err != nil {
+	if err := m.Core.openValues(ck, module, layout); err != nil {
 		return nil, err
 	}
 	if m.Core.bits, err = ck.NeedType(module+".bitmask", checkpoint.U8, out, sparse24.RowBytes(in)); err != nil {
 		return nil, err
 	}
-	if layout.WrapperDType == "none" {
+	if layout.WrapperDType == None {
 		return m, nil
 	}
 	if out%layout.BlockOut != 0 || in%layout.BlockIn != 0 {
 		return nil, fmt.Errorf("%s: key armor.block_size: module %s: got [%d, %d], want divisors of its shape [%d, %d]",
 			filepath.Join(ck.Path, "config.json"), module, layout.BlockOut, layout.BlockIn, out, in)
 	}
-	if m.A, err = openWrapper(ck, module+".A", out, layout.BlockOut); err != nil {
+	open := openWrapper
+	if layout.WrapperDType == Int8 {
+		open = openCodedWrapper
+	}
+	if m.A, err = open(ck, module+".A", out, layout.BlockOut); err != nil {
 		return nil, err
 	}
 	owner := module
 	if m.SharedB != "" {
 		owner = m.SharedB
 	}
-	if m.B, err = openWrapper(ck, owner+".B", in, layout.BlockIn); err != nil {
+	if m.B, err = open(ck, owner+".B", in, layout.BlockIn); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -110,10 +114,18 @@ func (m *Module) Bytes() Bytes {
 		Values: m.Core.values.Bytes(),
 		Index:  m.Core.bits.Bytes() + shapeBytes,
 	}
-	if m.A != nil {
-		b.Wrappers = m.A.(wrapper).Bytes()
-		if m.SharedB == "" {
-			b.Wrappers += m.B.(wrapper).Bytes()
+	if m.Core.coded != nil {
+		b.Scales = m.Core.coded.scales.Bytes()
+	}
+	for _, x := range []kernels.Matrix{m.A, m.B} {
+		if x == nil || x == m.B && m.SharedB != "" {
+			continue
+		}
+		if coded, ok := x.(codedWrapper); ok {
+			b.Wrappers += coded.m.codes.Bytes()
+			b.Scales += coded.m.scales.Bytes()
+		} else {
+			b.Wrappers += x.(wrapper).Bytes()
 		}
 	}
 	return b
@@ -125,8 +137,32 @@ const shapeBytes = 16 // the tensor .shape
 // concurrent use.
 type Core struct {
 	out, in int
-	values  *checkpoint.Tensor // [out, in/2]
+	values  *checkpoint.Tensor // [out, in/2], or in/4 in int4
 	bits    *checkpoint.Tensor // [out, ceil(in/8)]
+	coded   *integer           // values as codes, or nil in bf16
+}
+
+// openValues finds .compressed and .scales.
+func (c *Core) openValues(ck *checkpoint.Checkpoint, module string, l Layout) (err error) {
+	name := module + ".compressed"
+	if l.CoreDType == BF16 {
+		c.values, err = ck.NeedType(name, checkpoint.BF16, c.out, c.in/2)
+		return err
+	}
+	if c.in%l.Group != 0 {
+		return fmt.Errorf("%s: key armor.group_size: module %s: got %d, want a divisor of its %d inputs",
+			filepath.Join(ck.Path, "config.json"), module, l.Group, c.in)
+	}
+	d, cols := checkpoint.I8, c.in/2
+	if l.CoreDType == Int4 {
+		d, cols = checkpoint.U8, c.in/4
+	}
+	if c.values, err = ck.NeedType(name, d, c.out, cols); err != nil {
+		return err
+	}
+	scales, err := ck.NeedType(module+".scales", checkpoint.F16, c.out, c.in/l.Group)
+	c.coded = &integer{codes: c.values, scales: scales, rows: c.out, cols: c.in / 2, bits: Bits(l.CoreDType), each: l.Group / 2}
+	return err
 }
 
 // Rows and Cols give the shape of the dense matrix.
@@ -137,12 +173,23 @@ func (c *Core) Cols() int { return c.in }
 // four inputs the number of its mask [n, in/4], see package sparse24. It fails
 // where a value is not finite or a group has other than two bits.
 func (c *Core) ReadCore(values []float32, masks []uint8, row, n int) error {
-	kept, groups, size := c.in/2, c.in/sparse24.Group, sparse24.RowBytes(c.in)
-	if err := readFinite(c.values, values, row, n); err != nil {
+	read := c.readValues
+	if c.coded != nil {
+		read = c.coded.readFloats
+	}
+	if err := read(values, row, n); err != nil {
 		return err // also of rows that are not there, or too few values
 	}
+	return c.readMasks(masks, row, n)
+}
+
+func (c *Core) readValues(dst []float32, row, n int) error { return readFinite(c.values, dst, row, n) }
+
+// readMasks reads the masks of rows that are there.
+func (c *Core) readMasks(masks []uint8, row, n int) error {
+	groups, size := c.in/sparse24.Group, sparse24.RowBytes(c.in)
 	if n*groups > len(masks) {
-		return c.bits.Errorf("destination: got %d values and %d masks, want %d rows of %d and %d", len(values), len(masks), n, kept, groups)
+		return c.bits.Errorf("destination: got %d masks, want %d rows of %d", len(masks), n, groups)
 	}
 	bits := make([]byte, n*size)
 	if err := c.bits.ReadBytes(bits, int64(row)*int64(size)); err != nil {
@@ -159,7 +206,11 @@ func (c *Core) ReadCore(values []float32, masks []uint8, row, n int) error {
 
 // Release says that these rows are not needed again.
 func (c *Core) Release(row, n int) {
-	c.values.Release(row, n)
+	if c.coded != nil {
+		c.coded.release(row, n)
+	} else {
+		c.values.Release(row, n)
+	}
 	c.bits.Release(row, n)
 }
 

@@ -30,8 +30,10 @@ type section struct {
 	Pattern       string              `json:"pattern"`
 	BlockSize     []int               `json:"block_size,omitempty"`
 	CoreDType     string              `json:"core_dtype"`
+	GroupSize     int                 `json:"group_size,omitempty"`
 	WrapperDType  string              `json:"wrapper_dtype"`
 	HeadDType     string              `json:"head_dtype,omitempty"`
+	HeadGroupSize int                 `json:"head_group_size,omitempty"`
 	Normalizer    string              `json:"normalizer"`
 	Overrides     map[string]override `json:"overrides,omitempty"`
 	Modules       []string            `json:"modules"`
@@ -46,6 +48,7 @@ type section struct {
 type override struct {
 	BlockSize    []int  `json:"block_size,omitempty"`
 	CoreDType    string `json:"core_dtype,omitempty"`
+	GroupSize    int    `json:"group_size,omitempty"`
 	WrapperDType string `json:"wrapper_dtype,omitempty"`
 }
 
@@ -62,7 +65,7 @@ func (s *section) setLayouts(modules []string, layouts map[string]Layout) {
 			usual = layouts[m]
 		}
 	}
-	s.CoreDType, s.WrapperDType, s.BlockSize = usual.CoreDType, usual.WrapperDType, usual.blocks()
+	s.CoreDType, s.GroupSize, s.WrapperDType, s.BlockSize = usual.CoreDType, usual.Group, usual.WrapperDType, usual.blocks()
 	for _, m := range modules {
 		l := layouts[m]
 		if l == usual {
@@ -71,6 +74,9 @@ func (s *section) setLayouts(modules []string, layouts map[string]Layout) {
 		var o override
 		if l.CoreDType != usual.CoreDType {
 			o.CoreDType = l.CoreDType
+		}
+		if l.Group != usual.Group {
+			o.GroupSize = l.Group
 		}
 		if l.WrapperDType != usual.WrapperDType {
 			o.WrapperDType = l.WrapperDType
@@ -86,7 +92,7 @@ func (s *section) setLayouts(modules []string, layouts map[string]Layout) {
 }
 
 func (l Layout) blocks() []int {
-	if l.WrapperDType == "none" {
+	if l.WrapperDType == None {
 		return nil
 	}
 	return []int{l.BlockOut, l.BlockIn}

@@ -15,7 +15,7 @@ import (
 	"armor/model/checkpoint/strictjson"
 )
 
-// Parts are a pruned module to write: y = A·(S·(B·x)). All numbers must be finite
+// Parts are a pruned module to write: y = A·(S·(B·x)). All floats must be finite
 // and have been rounded to bf16.
 type Parts struct {
 	Name              string
@@ -26,6 +26,12 @@ type Parts struct {
 	A                 []float32 // [Out, BlockOut] blocks on top of one another, or nil
 	B                 []float32 // [In, BlockIn] likewise; nil with SharedB
 	SharedB           string    // the module whose B this one uses, or ""
+
+	// The same as codes, in place of the floats, or nil.
+	Core   *Codes // codes [Out, In/2] with scales [Out, In/64]
+	CodesA *Codes // int8 codes [Out, BlockOut] with scales [Out]
+	CodesB *Codes // int8 codes [In, BlockIn] with scales [In]; nil with SharedB
+
 	// Replaces are the source's tensors that this module stands for. Without any
 	// it is Name.weight, which must be there, [Out, In].
 	Replaces []string
@@ -40,12 +46,14 @@ type Writer struct {
 	weights *checkpoint.Writer
 	info    Info
 
-	modules  []string
-	layouts  map[string]Layout
-	replaced map[string]bool // tensors of the source
-	sharedB  map[string]string
-	section  section
-	total    Totals
+	modules   []string
+	layouts   map[string]Layout
+	replaced  map[string]bool // tensors of the source
+	sharedB   map[string]string
+	quantized map[string]string // dense modules → their type
+	headGroup int               // their inputs that share a scale, 0: there are none
+	section   section
+	total     Totals
 }
 
 // Totals are the sizes of a folder that was written.
@@ -63,7 +71,7 @@ func NewWriter(dir string, source *checkpoint.Checkpoint, shardBytes int64, info
 	if source.GGUF() != nil {
 		return nil, fmt.Errorf("%s: got a GGUF file, want a folder of safetensors", source.Path)
 	}
-	w := &Writer{source: source, info: info, layouts: map[string]Layout{}, replaced: map[string]bool{}, sharedB: map[string]string{}}
+	w := &Writer{source: source, info: info, layouts: map[string]Layout{}, replaced: map[string]bool{}, sharedB: map[string]string{}, quantized: map[string]string{}}
 	// What can be wrong with the config is known before any work.
 	if info.Config == nil {
 		w.info.Config = source.Config()
@@ -122,24 +130,47 @@ func (w *Writer) module(p *Parts) (Bytes, error) {
 	}
 	shape := binary.LittleEndian.AppendUint64(nil, uint64(p.Out))
 	shape = binary.LittleEndian.AppendUint64(shape, uint64(p.In))
-	b := Bytes{Dense: dense, Values: 2 * int64(len(p.Values)), Index: int64(len(bits) + len(shape)),
-		Wrappers: 2 * int64(len(p.A)+len(p.B))}
-
-	l := Layout{CoreDType: "bf16", WrapperDType: "none"}
+	b := Bytes{Dense: dense, Index: int64(len(bits) + len(shape))}
+	l := Layout{CoreDType: BF16, WrapperDType: None}
 	add := func(suffix string, d checkpoint.DType, write func(io.Writer) error, shape ...int) {
 		if err == nil {
 			err = w.weights.Add(p.Name+suffix, d, shape, write)
 		}
 	}
 	add(".shape", checkpoint.I64, raw(shape), 2, 1)
-	if p.A != nil {
-		l = Layout{"bf16", "bf16", p.BlockOut, p.BlockIn}
-		add(".A", checkpoint.BF16, bf16(p.A), p.Out/p.BlockOut, p.BlockOut, p.BlockOut)
+	wrapper := func(suffix string, x []float32, c *Codes, n, block int) {
+		if c != nil {
+			add(suffix, checkpoint.I8, raw(c.codeBytes()), n/block, block, block)
+			add(suffix+"_scales", checkpoint.F16, raw(halfBytes(c.Scales)), n)
+			b.Wrappers += int64(len(c.Codes))
+			b.Scales += 2 * int64(len(c.Scales))
+		} else if x != nil {
+			add(suffix, checkpoint.BF16, bf16(x), n/block, block, block)
+			b.Wrappers += 2 * int64(len(x))
+		}
 	}
-	if p.B != nil {
-		add(".B", checkpoint.BF16, bf16(p.B), p.In/p.BlockIn, p.BlockIn, p.BlockIn)
+	if p.wrapped() {
+		l.WrapperDType, l.BlockOut, l.BlockIn = BF16, p.BlockOut, p.BlockIn
+		if p.CodesA != nil {
+			l.WrapperDType = Int8
+		}
 	}
-	add(".compressed", checkpoint.BF16, bf16(p.Values), p.Out, p.In/2)
+	wrapper(".A", p.A, p.CodesA, p.Out, p.BlockOut)
+	wrapper(".B", p.B, p.CodesB, p.In, p.BlockIn)
+	if c := p.Core; c != nil {
+		l.CoreDType, l.Group = integers(c.Bits), GroupSize
+		d, cols := checkpoint.I8, p.In/2
+		if c.Bits == 4 {
+			d, cols = checkpoint.U8, p.In/4
+		}
+		add(".compressed", d, raw(c.codeBytes()), p.Out, cols)
+		add(".scales", checkpoint.F16, raw(halfBytes(c.Scales)), p.Out, p.In/GroupSize)
+		b.Values = int64(len(c.Codes) * c.Bits / 8)
+		b.Scales += 2 * int64(len(c.Scales))
+	} else {
+		add(".compressed", checkpoint.BF16, bf16(p.Values), p.Out, p.In/2)
+		b.Values = 2 * int64(len(p.Values))
+	}
 	add(".bitmask", checkpoint.U8, raw(bits), p.Out, sparse24.RowBytes(p.In))
 	if err != nil {
 		return Bytes{}, err
@@ -192,29 +223,58 @@ func (p *Parts) check() error {
 	if strictjson.Name(p.Name) != p.Name {
 		return errors.New("the format cannot hold this name")
 	}
-	lengths := []struct {
+	type length struct {
 		name      string
 		got, want int
-	}{{"values", len(p.Values), p.Out * p.In / 2}, {"masks", len(p.Masks), p.Out * p.In / 4}}
-	if p.A == nil {
-		if p.B != nil || p.SharedB != "" {
-			return errors.New("got B without A, want both or neither")
+	}
+	lengths := []length{{"masks", len(p.Masks), p.Out * p.In / 4}}
+	codes := func(name string, c *Codes, n, each int) (err error) {
+		if err = c.check(n, each); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return err
+	}
+	if p.Core != nil {
+		if p.Values != nil {
+			return errors.New("values: got floats and codes, want one of them")
+		}
+		if p.In%GroupSize != 0 {
+			return fmt.Errorf("group_size: got %d, want a divisor of %d inputs", GroupSize, p.In)
+		}
+		if err := codes("values", p.Core, p.Out*p.In/2, GroupSize/2); err != nil {
+			return err
 		}
 	} else {
-		if p.BlockOut < 1 || p.BlockIn < 1 || p.Out%p.BlockOut != 0 || p.In%p.BlockIn != 0 || max(p.BlockOut, p.BlockIn) > maxBlock {
-			return fmt.Errorf("block_size: got [%d, %d], want divisors of [%d, %d]", p.BlockOut, p.BlockIn, p.Out, p.In)
+		lengths = append(lengths, length{"values", len(p.Values), p.Out * p.In / 2})
+	}
+	switch {
+	case !p.wrapped():
+		if p.B != nil || p.CodesB != nil || p.SharedB != "" {
+			return errors.New("got B without A, want both or neither")
 		}
+	case p.BlockOut < 1 || p.BlockIn < 1 || p.Out%p.BlockOut != 0 || p.In%p.BlockIn != 0 || max(p.BlockOut, p.BlockIn) > maxBlock:
+		return fmt.Errorf("block_size: got [%d, %d], want divisors of [%d, %d]", p.BlockOut, p.BlockIn, p.Out, p.In)
+	case p.CodesA != nil:
+		if p.CodesA.Bits != 8 || p.A != nil || p.B != nil || (p.CodesB == nil) != (p.SharedB != "") {
+			return errors.New("wrappers: want A and B alike, int8 if they are codes")
+		}
+		if err := codes("A", p.CodesA, p.Out*p.BlockOut, p.BlockOut); err != nil {
+			return err
+		}
+		if c := p.CodesB; c != nil {
+			if c.Bits != 8 {
+				return errors.New("wrappers: want A and B alike, int8 if they are codes")
+			}
+			if err := codes("B", c, p.In*p.BlockIn, p.BlockIn); err != nil {
+				return err
+			}
+		}
+	default:
 		want := p.In * p.BlockIn
 		if p.SharedB != "" {
 			want = 0
 		}
-		lengths = append(lengths, struct {
-			name      string
-			got, want int
-		}{"A", len(p.A), p.Out * p.BlockOut}, struct {
-			name      string
-			got, want int
-		}{"B", len(p.B), want})
+		lengths = append(lengths, length{"A", len(p.A), p.Out * p.BlockOut}, length{"B", len(p.B), want}, length{"codes of B", p.codesOfB(), 0})
 	}
 	for _, l := range lengths {
 		if l.got != l.want {
@@ -237,8 +297,21 @@ func (p *Parts) check() error {
 	return nil
 }
 
+// wrapped reports whether there are A and B.
+func (p *Parts) wrapped() bool { return p.A != nil || p.CodesA != nil }
+
+func (p *Parts) codesOfB() int {
+	if p.CodesB == nil {
+		return 0
+	}
+	return len(p.CodesB.Codes)
+}
+
 // IsBF16 says whether v is finite and bf16 holds it exactly.
 func IsBF16(v float32) bool { return finite(v) && math.Float32bits(v)&0xffff == 0 }
+
+// Drop leaves a tensor of the source out of the folder.
+func (w *Writer) Drop(name string) { w.replaced[name] = true }
 
 // FinishWeights copies all other tensors and completes the weight files and those
 // of the tokenizer.
@@ -262,15 +335,24 @@ func (w *Writer) FinishWeights() (*Totals, error) {
 		w.total.BytesDense += t.Bytes()
 		t.Release(0, t.Rows())
 		module, isWeight := strings.CutSuffix(name, ".weight")
+		coded, isCoded := strings.CutSuffix(name, ".q")
 		switch {
+		case isCoded:
+			if err := w.copied(coded); err != nil {
+				return nil, err
+			}
 		case isWeight && len(t.Shape) == 2 && strings.HasSuffix(name, "embed_tokens.weight"):
 			if t.DType == checkpoint.BF16 {
-				w.section.HeadDType = "bf16"
+				w.section.HeadDType = BF16
 			}
 		case isWeight && len(t.Shape) == 2:
 			w.total.Dense = append(w.total.Dense, module)
 		}
 	}
+	if d := w.quantized[embedding]; d != "" {
+		w.section.HeadDType = d
+	}
+	w.section.HeadGroupSize = w.headGroup
 	w.section.DenseModules = w.total.Dense
 	var err error
 	if w.total.Shards, err = w.weights.Finish(); err != nil {

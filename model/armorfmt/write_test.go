@@ -116,9 +116,9 @@ func TestUsualLayout(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, p := range all {
-			want := Layout{"bf16", "bf16", 32, 32}
+			want := Layout{CoreDType: BF16, WrapperDType: BF16, BlockOut: 32, BlockIn: 32}
 			if i < plain {
-				want = Layout{"bf16", "none", 0, 0}
+				want = Layout{CoreDType: BF16, WrapperDType: None}
 			}
 			if got, _ := c.Layout(p.Name); got != want {
 				t.Errorf("%d plain: %s: %+v, want %+v", plain, p.Name, got, want)

@@ -34,8 +34,9 @@ type Linear interface {
 // Dense is y = W·x + bias.
 type Dense struct {
 	Module string
-	Weight *checkpoint.Tensor // [d_out, d_in]
-	Bias   []float32          // [d_out] or nil
+	Weight *checkpoint.Tensor  // [d_out, d_in], or nil
+	Codes  *armorfmt.Quantized // [d_out, d_in] in place of Weight, or nil
+	Bias   []float32           // [d_out] or nil
 
 	Instead kernels.Matrix // taken in place of Weight, or nil
 }
@@ -50,11 +51,15 @@ type Armor struct {
 func (a *Armor) part(compute kernels.DType, w Weights) kernels.Part {
 	m := a.Module
 	p := kernels.Part{Name: m.Name, Core: m.Core, A: m.A, B: m.B, Type: kernels.BF16, Bias: a.Bias}
-	if w == WeightsF32 {
+	coded := m.Layout.Quant()
+	switch {
+	case w == WeightsF32, compute == kernels.F32 && w == WeightsAuto && coded != kernels.Quant{}:
 		p.Type = kernels.F32
-	}
-	if bits := w.bits(checkpoint.BF16); bits > 0 && compute != kernels.F32 && m.Core.Cols()%coreGroup == 0 {
-		p.Quant = kernels.Quant{Bits: bits, Group: coreGroup}
+	case compute == kernels.F32, w == WeightsBF16:
+	case w == WeightsAuto:
+		p.Quant, p.Wrappers = coded, m.Layout.WrapperQuant()
+	case m.Core.Cols()%coreGroup == 0:
+		p.Quant = kernels.Quant{Bits: w.bits(checkpoint.BF16), Group: coreGroup}
 		p.Wrappers = wrapperQuant(m.A, m.B)
 	}
 	return p
@@ -89,12 +94,34 @@ func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 		}
 		return p
 	}
+	if d.Codes != nil {
+		return d.coded(p, w)
+	}
 	t := d.Weight.DType
 	if w != WeightsF32 && (w == WeightsBF16 || compute == kernels.BF16 || t == checkpoint.BF16) {
 		p.Type = kernels.BF16
 	}
 	if bits := w.bits(t); bits > 0 && d.Weight.Cols()%quantGroup == 0 {
 		p.Quant = kernels.Quant{Bits: bits, Group: quantGroup}
+	}
+	return p
+}
+
+// coded is the part of a weight that the file has as codes: kept as such unless
+// other weights are asked for.
+func (d *Dense) coded(p kernels.Part, w Weights) kernels.Part {
+	p.W, p.Type, p.Quant = d.Codes, kernels.BF16, d.Codes.Quant()
+	switch w {
+	case WeightsF32:
+		p.Type, p.Quant = kernels.F32, kernels.Quant{}
+	case WeightsBF16:
+		p.Quant = kernels.Quant{}
+	case WeightsInt8, WeightsInt4:
+		p.Quant = kernels.Quant{Bits: w.bits(0), Group: quantGroup}
+	default:
+		if p.Quant.Group != quantGroup { // the kernels' own
+			p.Quant.Group = quantGroup
+		}
 	}
 	return p
 }

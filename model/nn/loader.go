@@ -62,11 +62,27 @@ func (l *Loader) Linear(module string, out, in int, bias bool) Linear {
 	if l.armor != nil && l.armor.Pruned(module) {
 		return l.pruned(module, out, in, bias)
 	}
-	d := &Dense{Module: module, Weight: l.need(module+".weight", out, in), Instead: l.instead[module]}
+	d := &Dense{Module: module, Instead: l.instead[module]}
+	if l.armor != nil && l.armor.Quantized(module) {
+		d.Codes = l.quantized(module, out, in)
+	} else {
+		d.Weight = l.need(module+".weight", out, in)
+	}
 	if bias {
 		d.Bias = l.vector(module+".bias", out)
 	}
 	return d
+}
+
+func (l *Loader) quantized(module string, out, in int) *armorfmt.Quantized {
+	if l.err != nil {
+		return nil
+	}
+	q, err := armorfmt.OpenQuantized(l.ck, l.armor, module, out, in)
+	if err != nil {
+		l.err = err
+	}
+	return q
 }
 
 func (l *Loader) pruned(module string, out, in int, bias bool) Linear {

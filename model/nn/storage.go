@@ -7,24 +7,27 @@ import (
 	"strings"
 
 	"armor/kernels"
+	"armor/model/armorfmt"
 	"armor/model/checkpoint"
 )
 
 // storage collects which types of the file are kept in what form.
-type storage map[string]map[checkpoint.DType]bool
+type storage map[string]map[string]bool
 
 func (s storage) note(parts []kernels.Part) {
 	for _, p := range parts {
 		if p.Core != nil {
-			form := p.Type.String() + " 2:4"
-			if p.Quant.Bits > 0 {
-				form = fmt.Sprintf("int%d 2:4 in groups of %d, rounded", p.Quant.Bits, p.Quant.Group)
-			}
-			s.add(form, checkpoint.BF16)
+			s.add(coreForm(&p), coreType(&p))
 			continue
 		}
-		t, ok := p.W.(*checkpoint.Tensor)
-		if !ok {
+		var t kernels.Coded
+		var name string
+		switch w := p.W.(type) {
+		case *checkpoint.Tensor:
+			t, name = w, w.DType.String()
+		case *armorfmt.Quantized:
+			t, name = w, w.DType()
+		default:
 			continue
 		}
 		form := p.Type.String()
@@ -34,13 +37,28 @@ func (s storage) note(parts []kernels.Part) {
 				form = strings.TrimSuffix(form, "rounded") + "exactly"
 			}
 		}
-		s.add(form, t.DType)
+		s.add(form, name)
 	}
 }
 
-func (s storage) add(form string, t checkpoint.DType) {
+// coreType is how the file has a core.
+func coreType(p *kernels.Part) string {
+	if c, ok := p.Core.(*armorfmt.Core); ok && c.DType() != armorfmt.BF16 {
+		return c.DType()
+	}
+	return checkpoint.BF16.String()
+}
+
+func coreForm(p *kernels.Part) string {
+	if p.Quant.Bits == 0 {
+		return p.Type.String() + " 2:4"
+	}
+	return fmt.Sprintf("int%d 2:4 in groups of %d", p.Quant.Bits, p.Quant.Group)
+}
+
+func (s storage) add(form, t string) {
 	if s[form] == nil {
-		s[form] = map[checkpoint.DType]bool{}
+		s[form] = map[string]bool{}
 	}
 	s[form][t] = true
 }
@@ -49,11 +67,7 @@ func (s storage) add(form string, t checkpoint.DType) {
 func (s storage) String() string {
 	var forms []string
 	for _, form := range slices.Sorted(maps.Keys(s)) {
-		var types []string
-		for _, t := range slices.Sorted(maps.Keys(s[form])) {
-			types = append(types, t.String())
-		}
-		forms = append(forms, strings.Join(types, ", ")+" as "+form)
+		forms = append(forms, strings.Join(slices.Sorted(maps.Keys(s[form])), ", ")+" as "+form)
 	}
 	return strings.Join(forms, "; ")
 }

@@ -18,7 +18,8 @@ import (
 )
 
 // ExportDense multiplies an ARMOR folder out to an ordinary one: each pruned layer
-// becomes A·S·B, summed in f32 and rounded to bf16; a plain core stays exact.
+// becomes A·S·B, summed in f32 and rounded to bf16, as are codes times scales; a
+// plain core in bf16 stays exact.
 func ExportDense(src, dst string, o Options) (err error) {
 	ck, c, config, err := openArmor(src)
 	if err != nil {
@@ -41,8 +42,55 @@ func ExportDense(src, dst string, o Options) (err error) {
 			}
 			o.tell(i+1, len(c.Modules), name)
 		}
+		return writeCoded(w, ck, c, checkpoint.BF16)
+	})
+}
+
+// writeCoded writes the dense modules that the source has as codes as weights of
+// floats.
+func writeCoded(w *checkpoint.Writer, ck *checkpoint.Checkpoint, c *armorfmt.Config, d checkpoint.DType) error {
+	for _, name := range c.QuantizedModules() {
+		out, in, err := armorfmt.QuantizedShape(ck, name)
+		if err != nil {
+			return err
+		}
+		q, err := armorfmt.OpenQuantized(ck, c, name, out, in)
+		if err != nil {
+			return err
+		}
+		if err := writeMatrix(w, name+".weight", d, []int{q.Rows(), q.Cols()}, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeMatrix writes a matrix as floats, in pieces.
+func writeMatrix(w *checkpoint.Writer, name string, d checkpoint.DType, shape []int, m kernels.Matrix) error {
+	return w.Add(name, d, shape, func(dst io.Writer) error {
+		step := max(1, pieceElements/m.Cols())
+		for row := 0; row < m.Rows(); row += step {
+			n := min(step, m.Rows()-row)
+			x := make([]float32, n*m.Cols())
+			if err := m.ReadRows(x, row, n); err != nil {
+				return err
+			}
+			m.Release(row, n)
+			if err := writeFloats(dst, d, x); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
+}
+
+func writeFloats(dst io.Writer, d checkpoint.DType, x []float32) error {
+	if d == checkpoint.F32 {
+		return binary.Write(dst, binary.LittleEndian, x)
+	}
+	half := make([]uint16, len(x))
+	ref.ToBF16(half, x)
+	return halves(half)(dst)
 }
 
 // openArmor opens an ARMOR folder and gives the config of its dense model.

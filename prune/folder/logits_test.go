@@ -11,18 +11,21 @@ import (
 
 	"armor/kernels"
 	"armor/model"
+	"armor/model/armorfmt"
 	"armor/model/checkpoint"
 )
 
 // logits runs a folder on a few tokens: [tokens, vocab], in f32.
-func logits(t *testing.T, dir string) []float32 {
+func logits(t *testing.T, dir string) []float32 { return logitsWith(t, dir, model.Options{}) }
+
+func logitsWith(t *testing.T, dir string, o model.Options) []float32 {
 	t.Helper()
 	b, err := kernels.NewCPU(kernels.Options{ISA: kernels.BestISA(), Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	m, err := model.Load(dir, b, model.Options{})
+	m, err := model.Load(dir, b, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +129,67 @@ func TestExportedLogits(t *testing.T) {
 		t.Logf("%s: logits of up to %v are off by %v", c.what, most, off)
 		if !(off <= c.share*most) {
 			t.Errorf("%s: logits of up to %v are off by %v", c.what, most, off)
+		}
+	}
+}
+
+// Codes whose products with their scales bf16 holds are the same model as those
+// products in bf16, bit for bit where both are kept as such.
+func TestCodesAreTheirProducts(t *testing.T) {
+	ck := openTest(t, golden+"tiny-llama")
+	r := rand.New(rand.NewPCG(6, 6))
+	codes := func(bits, n, each int) (*armorfmt.Codes, []float32) {
+		c := &armorfmt.Codes{Bits: bits, Codes: make([]int8, n), Scales: make([]uint16, n/each)}
+		x := make([]float32, n)
+		for i := range x {
+			e := i / each % 4 // scales are powers of two
+			c.Scales[i/each] = uint16(15-6-e) << 10
+			c.Codes[i] = int8(r.IntN(1<<bits-1) - (1<<(bits-1) - 1))
+			x[i] = float32(math.Ldexp(float64(c.Codes[i]), -6-e))
+		}
+		return c, x
+	}
+	dirs := [2]string{filepath.Join(t.TempDir(), "codes"), filepath.Join(t.TempDir(), "floats")}
+	var writers [2]*armorfmt.Writer
+	for i := range dirs {
+		var err error
+		if writers[i], err = armorfmt.NewWriter(dirs[i], ck, 0, armorfmt.Info{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range modulesWith(ck, ".weight") {
+		x, _ := ck.Tensor(name + ".weight")
+		floats := armorfmt.Parts{Name: name, Out: x.Rows(), In: x.Cols(), BlockOut: 32, BlockIn: 32, Masks: make([]uint8, x.Rows()*x.Cols()/4)}
+		for g := range floats.Masks {
+			floats.Masks[g] = uint8(r.IntN(6))
+		}
+		coded := floats
+		bits := 4 << (i % 2)
+		if coded.Core, floats.Values = codes(bits, floats.Out*floats.In/2, 32); floats.In%armorfmt.GroupSize != 0 {
+			coded.Core, coded.Values = nil, floats.Values
+		}
+		coded.CodesA, floats.A = codes(8, floats.Out*32, 32)
+		coded.CodesB, floats.B = codes(8, floats.In*32, 32)
+		for i, p := range []*armorfmt.Parts{&coded, &floats} {
+			if _, err := writers[i].Module(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, w := range writers {
+		if _, err := w.FinishWeights(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Finish(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, weights := range []string{"bf16", "f32"} {
+		a, b := logitsWith(t, dirs[0], model.Options{Weights: weights}), logitsWith(t, dirs[1], model.Options{Weights: weights})
+		for i, v := range a {
+			if v != b[i] || v-v != 0 {
+				t.Fatalf("%s: logit %d: got %v, want %v", weights, i, v, b[i])
+			}
 		}
 	}
 }

@@ -29,7 +29,7 @@ const (
 )
 
 // ExportOfficial writes an ARMOR folder under the authors' names. All numbers stay
-// as they are; a B that modules share is written for each.
+// as they are, codes times scales in f32; a B that modules share is written for each.
 func ExportOfficial(src, dst string, o Options) (err error) {
 	ck, c, config, err := openArmor(src)
 	if err != nil {
@@ -56,7 +56,7 @@ func ExportOfficial(src, dst string, o Options) (err error) {
 			}
 			o.tell(i+1, len(c.Modules), name)
 		}
-		return nil
+		return writeCoded(w, ck, c, checkpoint.F32)
 	})
 }
 
@@ -68,7 +68,14 @@ func writeOfficial(w *checkpoint.Writer, ck *checkpoint.Checkpoint, m *armorfmt.
 		}
 		return w.Add(m.Name+suffix, t.DType, shape, t.CopyBytes)
 	}
-	if m.A != nil {
+	if high, wide := m.Layout.BlockOut, m.Layout.BlockIn; m.Layout.WrapperDType == armorfmt.Int8 {
+		if err := writeMatrix(w, m.Name+".A.diag_blocks", checkpoint.F32, []int{m.Out / high, high, high}, m.A); err != nil {
+			return err
+		}
+		if err := writeMatrix(w, m.Name+".B.diag_blocks", checkpoint.F32, []int{m.In / wide, wide, wide}, m.B); err != nil {
+			return err
+		}
+	} else if m.A != nil {
 		if err := copyAs(".A.diag_blocks", m.Name+".A"); err != nil {
 			return err
 		}
@@ -80,7 +87,11 @@ func writeOfficial(w *checkpoint.Writer, ck *checkpoint.Checkpoint, m *armorfmt.
 			return err
 		}
 	}
-	if err := copyAs(official+".X", m.Name+".compressed", m.Out*m.In/2); err != nil {
+	if m.Layout.CoreDType == armorfmt.BF16 {
+		if err := copyAs(official+".X", m.Name+".compressed", m.Out*m.In/2); err != nil {
+			return err
+		}
+	} else if err := w.Add(m.Name+official+".X", checkpoint.F32, []int{m.Out * m.In / 2}, func(dst io.Writer) error { return writeCore(dst, m) }); err != nil {
 		return err
 	}
 	if err := w.Add(m.Name+maskName, checkpoint.Bool, []int{m.Out, m.In}, func(dst io.Writer) error { return writeMask(dst, m) }); err != nil {
@@ -92,6 +103,20 @@ func writeOfficial(w *checkpoint.Writer, ck *checkpoint.Checkpoint, m *armorfmt.
 			ones[j] = ref.BF16Bits(1)
 		}
 		if err := w.Add(fmt.Sprintf("%s.normalizer.norms.%d", m.Name, i), checkpoint.BF16, []int{n}, halves(ones)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeCore writes the kept values of a core in f32.
+func writeCore(dst io.Writer, m *armorfmt.Module) error {
+	values, masks := make([]float32, m.In/2), make([]uint8, m.In/4)
+	for r := range m.Out {
+		if err := m.Core.ReadCore(values, masks, r, 1); err != nil {
+			return err
+		}
+		if err := writeFloats(dst, checkpoint.F32, values); err != nil {
 			return err
 		}
 	}

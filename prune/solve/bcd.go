@@ -81,9 +81,21 @@ type start struct {
 }
 
 func newDescent(t *target, nowag *Layer) *descent {
+	d := newFactors(t, t.start(nowag), t.scaled())
+	for i := range d.saved {
+		d.saved[i] = state{
+			loss: math.Inf(1), a: make([]float32, len(d.a)), b: make([]float32, len(d.b)),
+			values: make([]float32, len(d.s)/2), mask: make([]uint8, len(d.mask)),
+		}
+	}
+	return d
+}
+
+// newFactors is a descent from f on that is not swept: it saves no states.
+func newFactors(t *target, f factors, w []float32) *descent {
 	n, side := t.bo*t.bi, max(t.bo, t.bi)
 	d := &descent{
-		target: t, factors: t.start(nowag), w: t.scaled(), q: make([]float32, t.p.Out*t.p.In),
+		target: t, factors: f, w: w, q: make([]float32, t.p.Out*t.p.In),
 		ga: make([]float32, t.nj*t.bo*t.bo), bt: make([]float32, t.nk*t.bi*t.bi), gb: make([]float32, t.nk*t.bi*t.bi),
 		pairs: make([]*block.Pairs, t.nk), losses: make([]float64, t.nj*t.nk), gains: make([]float64, t.nj*t.nk),
 		spaces: make([]workspace, t.threads), ready: make([]sync.WaitGroup, t.nk),
@@ -103,12 +115,6 @@ func newDescent(t *target, nowag *Layer) *descent {
 	}
 	for k := range d.pairs {
 		d.pairs[k] = new(block.Pairs)
-	}
-	for i := range d.saved {
-		d.saved[i] = state{
-			loss: math.Inf(1), a: make([]float32, len(d.a)), b: make([]float32, len(d.b)),
-			values: make([]float32, len(d.s)/2), mask: make([]uint8, len(d.mask)),
-		}
 	}
 	return d
 }
@@ -229,19 +235,9 @@ func same(a, b uint8) uint32 { return (uint32(a^b) - 1) >> 31 }
 
 // solveA sets A_j to (W′·Pᵀ)·(P·Pᵀ)⁻¹ with P = S_j·B′ [bo, In], by its change.
 func (d *descent) solveA(ws *workspace, j int) {
-	m, bo, bi := d.math, d.bo, d.bi
-	gram, rhs := ws.gram[:bo*bo], ws.rhs[:bo*bo]
-	clear(gram)
-	clear(rhs)
-	for k := range d.nk {
-		m.Transpose(ws.t, bo, d.tile(d.s, j, k), bi, bo, bi)
-		m.Mul(ws.p, bo, block.Set, d.b[k*bi*bi:], 1, bi, ws.t, bo, bi, bo, bi) // Pᵀ
-		addGram(m, gram, ws.p, bo, bi)
-		m.Mul(rhs, bo, block.Add, d.tile(d.w, j, k), bi, 1, ws.p, bo, bo, bo, bi)
-	}
-	mirror(gram, bo)
+	m, bo := d.math, d.bo
+	gram, rhs := d.systemA(ws, j)
 	a := d.a[j*bo*bo:][:bo*bo]
-	m.Mul(rhs, bo, block.Sub, a, bo, 1, gram, bo, bo, bo, bo)
 	x, step := ws.x[:bo*bo], ws.step[:bo*bo]
 	m.Transpose(x, bo, rhs, bo, bo, bo)
 	solved := d.solveStep(gram, x, bo)
@@ -249,35 +245,23 @@ func (d *descent) solveA(ws *workspace, j int) {
 	if solved && leadsDown(step, rhs) {
 		move(a, step, d.pace.wrappers)
 	}
-	at := ws.gram[:bo*bo]
-	m.Transpose(at, bo, a, bo, bo, bo)
-	m.Mul(d.ga[j*bo*bo:], bo, block.Set, at, bo, 1, a, bo, bo, bo, bo)
+	d.gramA(ws, j)
 }
 
 // solveB sets B′_k to (QᵀQ)⁻¹·(QᵀW′) with Q = A·S_:k [Out, bi], by its change.
 func (d *descent) solveB(ws *workspace, k int) {
 	m, bo, bi := d.math, d.bo, d.bi
-	gram, rhs := ws.gram[:bi*bi], ws.rhs[:bi*bi]
-	clear(gram)
-	clear(rhs)
 	for j := range d.nj {
-		q := d.tile(d.q, j, k)
-		m.Mul(q, bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
-		addGram(m, gram, q, bi, bo)
-		m.Mul(rhs, bi, block.Add, q, 1, bi, d.tile(d.w, j, k), bi, bi, bi, bo)
+		m.Mul(d.tile(d.q, j, k), bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
 	}
-	mirror(gram, bi)
+	gram, rhs := d.systemB(ws, k)
 	b := d.b[k*bi*bi:][:bi*bi]
-	m.Mul(rhs, bi, block.Sub, gram, bi, 1, b, bi, bi, bi, bi)
 	step := ws.step[:bi*bi]
 	copy(step, rhs)
 	if d.solveStep(gram, step, bi) && leadsDown(step, rhs) {
 		move(b, step, d.pace.wrappers)
 	}
-	bt, gb := d.bt[k*bi*bi:][:bi*bi], d.gb[k*bi*bi:][:bi*bi]
-	m.Transpose(bt, bi, b, bi, bi, bi)
-	m.Mul(gb, bi, block.Set, b, bi, 1, bt, bi, bi, bi, bi)
-	d.pairs[k].Reset(gb, bi, bi)
+	d.gramB(k)
 }
 
 // stepCores lowers the loss of block pairs (first, k) … (end-1, k) by their
@@ -302,59 +286,6 @@ func (d *descent) stepCores(ws *workspace, first, end, k int) {
 	m.DescendBatch(d.pairs[k], cores, d.gb[k*bi*bi:], bi, bo, bi, &ws.scratch)
 	for i := range cores {
 		d.gains[(first+i)*d.nk+k] = cores[i].Gain
-	}
-}
-
-// addGram adds xᵀx to the lower triangle of gram [n, n], x [rows, n]; above it
-// some of it is added as well.
-func addGram(m block.Math, gram, x []float32, n, rows int) {
-	const strip = 32
-	for i := 0; i < n; i += strip {
-		h := min(strip, n-i)
-		m.Mul(gram[i*n:], n, block.Add, x[i:], 1, n, x, n, h, i+h, rows)
-	}
-}
-
-func mirror(a []float32, n int) {
-	for i := range n {
-		for j := range i {
-			a[j*n+i] = a[i*n+j]
-		}
-	}
-}
-
-// solveStep replaces x [n, n] by (gram + ε·I)⁻¹·x, and gram by its factor. It
-// returns false where gram is zero or too badly conditioned for f32.
-func (d *descent) solveStep(gram, x []float32, n int) bool {
-	trace := 0.0
-	for i := range n {
-		trace += float64(gram[i*n+i])
-	}
-	eps := float32(proximal * trace / float64(n))
-	for i := range n {
-		gram[i*n+i] += eps
-	}
-	if !(eps > 0) || !d.math.Cholesky(gram, n, n) {
-		return false
-	}
-	d.math.CholeskySolve(gram, n, n, x, n, n)
-	return true
-}
-
-// leadsDown says whether rounding errors left a step a direction of descent, of
-// which rhs is the steepest.
-func leadsDown(step, rhs []float32) bool {
-	dot := 0.0
-	for i, v := range step {
-		dot += float64(v) * float64(rhs[i])
-	}
-	return dot > 0 && !math.IsInf(dot, 1)
-}
-
-// move adds relax times step to x.
-func move(x, step []float32, relax float32) {
-	for i, v := range step {
-		x[i] += relax * v
 	}
 }
 

@@ -53,3 +53,19 @@ func BenchmarkPrune(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkQuantize is the descent to int4 cores and int8 wrappers.
+func BenchmarkQuantize(b *testing.B) {
+	p := randomProblem(rand.New(rand.NewPCG(1, 2)), 576, 576)
+	o := Options{Math: best, BlockOut: 64, BlockIn: 64, Sweeps: 3, Threads: 1}
+	r, err := Prune(context.Background(), p, o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Quantize(context.Background(), p, &r.Layer, Grid{Core: 4, Wrappers: 8}, o); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(p.W)), "ns/weight")
+}

@@ -75,13 +75,16 @@ type Options struct {
 	Progress func(step int, loss float64)
 }
 
-// Layer is a pruned layer as it is stored: Ŵ = A·S·B, all values exact in bf16.
+// Layer is a pruned layer as it is stored: Ŵ = A·S·B, all values exact in bf16 or
+// where there are codes equal to scale·code.
 type Layer struct {
 	Out, In           int
 	BlockOut, BlockIn int       // 0 where A and B are nil
 	A                 []float32 // [Out/BlockOut, BlockOut, BlockOut], nil for the identity
 	B                 []float32 // [In/BlockIn, BlockIn, BlockIn], nil for the identity
 	Values            []float32 // [Out, In/2], the kept values, ascending in column
+	Core              *Codes    // of Values, a scale for a row and 64 inputs, or nil in bf16
+	CodesA, CodesB    *Codes    // of A and B, a scale for each row of a block, or nil in bf16
 	Mask              []uint8   // [Out, In/4], which two are kept: {0,1} {0,2} {0,3} {1,2} {1,3} {2,3} are 0 … 5
 }
 

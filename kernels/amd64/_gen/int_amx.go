@@ -13,41 +13,54 @@ import (
 //	T2, T3 activations
 //	T4     weights
 //
-// Stages of a pipeline over the blocks of all row tiles: expand the weights of the
-// block after this one, multiply this one, scale and add the one before.
+// The stages of a pipeline over the blocks of all row tiles: expand the weights of
+// the third block from this one on, multiply this one, read the sums of the block
+// before, scale and add those of the one before that.
 
 // An intTile is a kernel being written.
 type intTile struct {
 	tileKernel
 	bits   int // of a weight
 	sparse bool
-	halves int // A tiles of the loop that is being written
+	intShape
 }
+
+// An intShape is a loop for so many tokens, a row tile after the other.
+type intShape struct {
+	name          string
+	least, halves int // tokens, A tiles
+}
+
+var intShapes = []intShape{{"few", 1, 1}, {"full", 16, 1}, {"more", 17, 2}}
 
 const intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
 
 // Within the frame, from R15, a cache line's start.
 const (
 	intConfig = 0
-	intMagic  = 64  // a line of sums that start as 0
-	intLocals = 128 // see below
-	intSlots  = 256 // expanded weights of this block and the next
-	intDots   = intSlots + 2*1024
-	intSums   = intDots + 2*1024 // of the tokens from 16 on
-	intFrame  = intSums + 1024 + 64
+	intLocals = 64  // see below
+	intSums   = 192 // of the tokens from 16 on
+	intRing   = intSums + 1024
+	intFrame  = intRing + intPlaces*intPlace + 64
+
+	// A place of the ring has the expanded weights of a block and the sums of 32
+	// tokens. Weights are loaded three blocks after they are written, sums one block
+	// after: loads of what is still in the store buffer are slow.
+	intPlaces, intPlace = 4, 3 * 1024
+
+	// Weights are read so many bytes ahead, into L1 and into L2, as if row tiles
+	// followed each other in memory.
+	intAhead, intFar = 4096, 8192
 
 	localSkip  = intLocals      // bytes of a tile's scales
 	localLdy   = intLocals + 8  // in bytes
-	localList  = intLocals + 16 // the next tile to expand, where its pointer is
+	localList  = intLocals + 16 // where the pointer to the next tile to expand is
 	localTiles = intLocals + 24 // that are still to expand
 	localDots  = intLocals + 32 // blocks of a tile still to multiply
-	localDrop  = intLocals + 40 // blocks of a tile still to add
+	localAdds  = intLocals + 40 // blocks of a tile still to add
 	localScale = intLocals + 48 // where the pointer to the scales of the next tile is
-	localTail  = intLocals + 56 // tiles still to multiply
-	localAdd   = intLocals + 64 // where the scales of a record's tokens are
-
-	// 1.5·2²³: of an integer below 2²² added to its bits, the float is the sum.
-	magic = 0x4b400000
+	localFirst = intLocals + 56 // where the scales of the first record are
+	localY     = intLocals + 64 // where the tile begins in y
 )
 
 func intTiles() []*intTile {
@@ -59,9 +72,9 @@ func intTiles() []*intTile {
 				name, kind, blocks = "Sparse", "2:4", "block is 64"
 			}
 			k := &intTile{bits: bits, sparse: sparse}
-			k.name = fmt.Sprintf("%sInt%dAMX", name, bits)
+			k.tileKernel.name = fmt.Sprintf("%sInt%dAMX", name, bits)
 			k.params = intTileParams
-			k.doc = fmt.Sprintf("multiplies %s weight tiles, w[tiles], by up to 32 tokens;\n// k counts blocks, %s, scales are finite. See ref.Int", kind, blocks)
+			k.doc = fmt.Sprintf("multiplies %s weight tiles, w[tiles], by up to 32 tokens;\n// k counts blocks, %s. See ref.Int", kind, blocks)
 			all = append(all, k)
 		}
 	}
@@ -73,9 +86,9 @@ func emitIntTiles() {
 	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
 	for _, k := range intTiles() {
 		k.emit()
-		kind, _ := strings.CutSuffix(k.name, fmt.Sprintf("Int%dAMX", k.bits))
+		kind, _ := strings.CutSuffix(k.tileKernel.name, fmt.Sprintf("Int%dAMX", k.bits))
 		write(fmt.Sprintf("%s_int%d_amx_amd64.s", strings.ToLower(kind), k.bits), k.out.Bytes())
-		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, k.name, k.params)
+		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.tileKernel.name, k.doc, k.tileKernel.name, k.params)
 	}
 	write("int_amx_amd64.go", stubs.Bytes())
 }
@@ -85,7 +98,7 @@ func (k *intTile) dotInt(dst, a, b int) {
 	k.emitBytes([]byte{0xc4, 0xe2, byte(^b&15<<3) | pF2, 0x5e, byte(0xc0 | dst<<3 | a)}, "TDPBSSD T%d, T%d, T%d", b, a, dst)
 }
 
-// expands says whether weights go by way of slots.
+// expands says whether weights go by way of the ring.
 func (k *intTile) expands() bool { return k.sparse || k.bits == 4 }
 
 // Registers beside Z0–Z15, the sums of the first 16 tokens.
@@ -94,23 +107,22 @@ const (
 	secondTable = "Z30"
 	laneTable   = "Z29"
 	nibbles     = "Z28" // 0xf0
-	minusMagic  = "Z27"
-	sixteenth   = "Z26"
-	scaleReg    = "Z25"
-	offsetReg   = "Z24" // −magic·scale
+	sixteenth   = "Z27"
+	scaleReg    = "Z26"
 )
 
-// General registers. SI weights to expand, CX blocks of them left, R14 slot;
-// R9 slot to multiply, DI activations, DX their stride; R10 scales of tokens,
-// R11 scales of rows, R13 y, R8 tokens, BX bytes of a record, AX 64, R12 free.
+// General registers: SI weights to expand, CX blocks of them left in the tile, R14
+// place of this block in the ring, R9 that of the block before, R13 that of sums to
+// add; DI activations, DX their stride; R10 scales of tokens, R11 scales of rows; R8
+// tokens, BX bytes of a record, AX 64; R12 is free.
 
 func (k *intTile) emit() {
 	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
 	k.constants()
 	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, intFrame, 8*args)
+	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.tileKernel.name, k.params, k.tileKernel.name, intFrame, 8*args)
 	k.prologue()
-	for k.halves = 1; k.halves <= 2; k.halves++ {
+	for _, k.intShape = range intShapes {
 		k.loop()
 	}
 	k.label("done")
@@ -188,9 +200,6 @@ func (k *intTile) prologue() {
 	k.p("MOVB R9, %d(R15)", 48+4)
 	k.emitBytes(memory(none, 0x49, 0, "R15", "", 0), "LDTILECFG (R15)")
 
-	k.broadcastWord(magic, "Z16")
-	k.p("VMOVDQU64 Z16, %d(R15)", intMagic)
-	k.broadcastWord(magic|1<<31, minusMagic)
 	if k.bits == 4 {
 		k.broadcastWord(0x3d800000, sixteenth)
 		k.broadcastWord(0xf0f0f0f0, nibbles)
@@ -210,13 +219,13 @@ func (k *intTile) prologue() {
 	k.p("MOVQ ldy+%d(FP), R12", k.arg("ldy"))
 	k.p("SHLQ $2, R12")
 	k.p("MOVQ R12, %d(R15)", localLdy)
-	k.p("MOVQ y+%d(FP), R13", k.arg("y"))
+	k.p("MOVQ y+%d(FP), R12", k.arg("y"))
+	k.p("MOVQ R12, %d(R15)", localY)
 	k.p("MOVQ tiles+%d(FP), R12", k.arg("tiles"))
 	k.p("MOVQ R12, %d(R15)", localTiles)
-	k.p("MOVQ R12, %d(R15)", localTail)
 	k.p("MOVQ k+%d(FP), CX", k.arg("k"))
 	k.p("MOVQ CX, %d(R15)", localDots)
-	k.p("MOVQ CX, %d(R15)", localDrop)
+	k.p("MOVQ CX, %d(R15)", localAdds)
 	k.p("LEAQ 1(CX), R12")
 	k.p("ANDQ $-2, R12")
 	k.p("SHLQ $5, R12")
@@ -227,268 +236,17 @@ func (k *intTile) prologue() {
 	k.p("MOVQ R8, R10")
 	k.p("IMULQ DX, R10")
 	k.p("ADDQ DI, R10")
-	k.p("MOVQ R10, %d(R15)", localAdd)
+	k.p("MOVQ R10, %d(R15)", localFirst)
 	k.p("MOVQ w+%d(FP), R12", k.arg("w"))
 	k.p("MOVQ (R12), R11")
 	k.p("MOVQ R11, SI")
 	k.p("ADDQ %d(R15), SI", localSkip)
-	k.p("ADDQ $8, R12")
 	k.p("MOVQ R12, %d(R15)", localList)
+	k.p("ADDQ $8, R12")
 	k.p("MOVQ R12, %d(R15)", localScale)
 	k.p("MOVQ $64, AX")
-	k.p("LEAQ %d(R15), R14", intSlots)
-	k.p("LEAQ %d(R15), R9", intSlots+1024)
+	k.p("XORQ R14, R14")
 	k.p("CMPQ R8, $16")
-	k.p("JGT start2")
-}
-
-// at labels a part of the loop for so many A tiles.
-func (k *intTile) at(part string) { k.label("%s%d", part, k.halves) }
-func (k *intTile) jump(op, part string) {
-	k.p("%s %s%d", op, part, k.halves)
-}
-
-func (k *intTile) loop() {
-	k.at("start")
-	k.p("TESTQ CX, CX")
-	k.jump("JZ", "stored")
-	if k.expands() {
-		k.expand("0")
-		k.p("XCHGQ R9, R14")
-		k.expand("1")
-	}
-	k.multiply("1")
-	k.at("loop")
-	for h := range k.halves {
-		k.storeTile(h, "R15", "AX", intDots+1024*h)
-	}
-	if k.expands() {
-		k.p("XCHGQ R9, R14")
-		k.expand("2")
-	}
-	k.multiply("2")
-	k.drop()
-	k.p("DECQ %d(R15)", localDrop)
-	k.jump("JNZ", "loop")
-	k.at("stored")
-	k.store()
-}
-
-// expand makes a B tile of the next block, if there is one.
-func (k *intTile) expand(name string) {
-	k.p("TESTQ CX, CX")
-	k.jump("JZ", "expanded"+name)
-	size := 0
-	switch {
-	case k.sparse:
-		size = k.expandSparse()
-		k.p("ADDQ $%d, SI", size)
-	default:
-		k.expandNibbles(name)
-	}
-	k.p("DECQ CX")
-	k.jump("JNZ", "expanded"+name)
-	k.nextTile("expanded" + name)
-	k.at("expanded" + name)
-}
-
-// nextTile points SI at the codes of the next row tile; CX stays 0 if there is none.
-func (k *intTile) nextTile(none string) {
-	k.p("DECQ %d(R15)", localTiles)
-	k.jump("JZ", none)
-	k.p("MOVQ %d(R15), R12", localList)
-	k.p("MOVQ (R12), SI")
-	k.p("ADDQ %d(R15), SI", localSkip)
-	k.p("ADDQ $8, R12")
-	k.p("MOVQ R12, %d(R15)", localList)
-	k.p("MOVQ k+%d(FP), CX", k.arg("k"))
-}
-
-// prefetch reads lines ahead of SI.
-func (k *intTile) prefetch(from, to int) {
-	for line := from; line < to; line++ {
-		k.p("PREFETCHT0 %d(SI)", intAhead+64*line)
-	}
-}
-
-const intAhead = 2048
-
-// expandSparse returns the bytes of a block.
-func (k *intTile) expandSparse() int {
-	line := 2 * 64 // after the positions
-	k.prefetch(0, 2+k.bits)
-	k.p("VMOVDQU64 (SI), Z20")
-	k.p("VMOVDQU64 64(SI), Z21")
-	for step := range 8 { // of two groups
-		codes := "Z22"
-		switch {
-		case k.bits == 8:
-			k.p("VMOVDQU64 %d(SI), %s", line, codes)
-			line += 64
-		case step%2 == 0:
-			k.p("VMOVDQU64 %d(SI), Z23", line)
-			k.p("VPSLLD $4, Z23, %s", codes)
-			k.p("VPANDD %s, %s, %s", nibbles, codes, codes)
-			line += 64
-		default:
-			k.p("VPANDD %s, Z23, %s", nibbles, codes)
-		}
-		for odd := range 2 {
-			group := 2*step + odd
-			positions := fmt.Sprintf("Z%d", 20+group/8)
-			control := fmt.Sprintf("Z%d", 16+group%4)
-			table := firstTable
-			if odd == 1 {
-				table = secondTable
-			}
-			if group%8 > 0 {
-				k.p("VPSRLD $%d, %s, %s", group%8*4, positions, control)
-				positions = control
-			}
-			k.p("VPERMD %s, %s, %s", table, positions, control)
-			k.p("VPORD %s, %s, %s", laneTable, control, control)
-			k.p("VPSHUFB %s, %s, %s", control, codes, control)
-			k.p("VMOVDQU64 %s, %d(R14)", control, 64*group)
-		}
-	}
-	return line
-}
-
-// expandNibbles makes lines of bytes, 16 times their codes.
-func (k *intTile) expandNibbles(name string) {
-	lines := func(from int) {
-		k.prefetch(from, from+4)
-		for i := from; i < from+4; i++ {
-			low, high := fmt.Sprintf("Z%d", 16+i%2*2), fmt.Sprintf("Z%d", 17+i%2*2)
-			k.p("VMOVDQU64 %d(SI), %s", 64*i, high)
-			k.p("VPSLLD $4, %s, %s", high, low)
-			k.p("VPANDD %s, %s, %s", nibbles, low, low)
-			k.p("VPANDD %s, %s, %s", nibbles, high, high)
-			k.p("VMOVDQU64 %s, %d(R14)", low, 128*i)
-			k.p("VMOVDQU64 %s, %d(R14)", high, 128*i+64)
-		}
-	}
-	lines(0)
-	k.p("CMPQ DX, $32")
-	k.jump("JEQ", "narrow"+name)
-	lines(4)
-	k.at("narrow" + name)
-	k.p("LEAQ (SI)(DX*8), SI")
-}
-
-// multiply makes the sums of the next block, if there is one.
-func (k *intTile) multiply(name string) {
-	k.p("CMPQ %d(R15), $0", localDots)
-	k.jump("JEQ", "multiplied"+name)
-	if k.expands() {
-		k.load(4, "R9", "AX", 0)
-	} else {
-		k.prefetch(0, 8)
-		k.load(4, "SI", "AX", 0)
-	}
-	for h := range k.halves {
-		k.load(h, "R15", "", intMagic)
-		if h == 0 {
-			k.load(2, "DI", "DX", 0)
-		} else {
-			k.p("MOVQ DX, R12")
-			k.p("SHLQ $4, R12")
-			k.p("ADDQ DI, R12")
-			k.load(3, "R12", "DX", 0)
-		}
-		k.dotInt(h, 2+h, 4)
-	}
-	k.p("ADDQ BX, DI")
-	if !k.expands() {
-		k.p("CMPQ DX, $32")
-		k.jump("JEQ", "narrow"+name)
-		k.prefetch(8, 16)
-		k.at("narrow" + name)
-		k.p("MOVQ DX, R12")
-		k.p("SHLQ $4, R12")
-		k.p("ADDQ R12, SI")
-	}
-	k.p("DECQ %d(R15)", localDots)
-	k.jump("JNZ", "multiplied"+name)
-	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
-	if !k.expands() {
-		k.nextTile("multiplied" + name)
-	} else {
-		k.p("DECQ %d(R15)", localTail)
-		k.jump("JZ", "multiplied"+name)
-	}
-	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
-	k.p("MOVQ R12, %d(R15)", localDots)
-	k.at("multiplied" + name)
-}
-
-// drop scales the block's sums of all tokens and adds them.
-func (k *intTile) drop() {
-	k.p("VCVTPH2PS (R11), %s", scaleReg)
-	if k.bits == 4 {
-		k.p("VMULPS %s, %s, %s", sixteenth, scaleReg, scaleReg)
-	}
-	k.p("VMULPS %s, %s, %s", minusMagic, scaleReg, offsetReg)
-	for i := range 16 * k.halves {
-		if k.halves == 1 && i > 0 || i > 16 {
-			k.p("CMPQ R8, $%d", i)
-			k.jump("JEQ", "dropped")
-		}
-		v := fmt.Sprintf("Z%d", 16+i%4)
-		// (magic + dot)·scale − magic·scale is dot·scale, rounded once.
-		k.p("VMOVUPS %d(R15), %s", intDots+64*i, v)
-		k.p("VFMADD213PS %s, %s, %s", offsetReg, scaleReg, v)
-		sum := fmt.Sprintf("Z%d", i)
-		if i >= 16 {
-			sum = fmt.Sprintf("Z%d", 20+i%4)
-			k.p("VMOVUPS %d(R15), %s", intSums+64*(i-16), sum)
-		}
-		k.p("VFMADD231PS.BCST %d(R10), %s, %s", 4*i, v, sum)
-		if i >= 16 {
-			k.p("VMOVUPS %s, %d(R15)", sum, intSums+64*(i-16))
-		}
-	}
-	k.at("dropped")
-	k.p("ADDQ $32, R11")
-	k.p("ADDQ BX, R10")
-}
-
-// store writes a row tile's sums to y, or adds them, and clears them.
-func (k *intTile) store() {
-	k.p("MOVQ R13, R12")
-	for i := range 16 * k.halves {
-		if k.halves == 1 && i > 0 || i > 16 {
-			k.p("CMPQ R8, $%d", i)
-			k.jump("JEQ", "tile")
-		}
-		sum := fmt.Sprintf("Z%d", i)
-		if i >= 16 {
-			sum = "Z16"
-			k.p("VMOVUPS %d(R15), %s", intSums+64*(i-16), sum)
-		}
-		k.p("CMPQ add+%d(FP), $0", k.arg("add"))
-		k.jump("JEQ", fmt.Sprintf("set%dof", i))
-		k.p("VADDPS (R12), %s, %s", sum, sum)
-		k.at(fmt.Sprintf("set%dof", i))
-		k.p("VMOVUPS %s, (R12)", sum)
-		k.p("VPXORD %s, %s, %s", sum, sum, sum)
-		if i >= 16 {
-			k.p("VMOVUPS %s, %d(R15)", sum, intSums+64*(i-16))
-		}
-		k.p("ADDQ %d(R15), R12", localLdy)
-	}
-	k.at("tile")
-	k.p("ADDQ $64, R13")
-	k.p("DECQ tiles+%d(FP)", k.arg("tiles"))
-	k.p("JZ done")
-	k.p("MOVQ %d(R15), R12", localScale)
-	k.p("MOVQ (R12), R11")
-	k.p("ADDQ $8, R12")
-	k.p("MOVQ R12, %d(R15)", localScale)
-	k.p("MOVQ %d(R15), R10", localAdd)
-	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
-	k.p("MOVQ R12, %d(R15)", localDrop)
-	k.p("TESTQ R12, R12")
-	k.jump("JZ", "stored")
-	k.jump("JMP", "loop")
+	k.p("JGT startmore")
+	k.p("JEQ startfull")
 }

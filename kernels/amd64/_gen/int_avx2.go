@@ -6,12 +6,17 @@ import (
 )
 
 // Kernels of integers on AVX2. A register is 8 rows, a dword 4 inputs of a row;
-// half is which 8 of a tile's 16 rows. An int8 product is VPMADDUBSW of |w| with
-// x·sign(w), or of |x| with w·sign(x), and widened at once: of two no sum is above
-// 2·127². An int4 product is summed in 16 bits, which hold 32 inputs or more.
+// half is which 8 of a tile's 16 rows.
 //
-// The f32 sums are in the frame. Weights are fetched ahead: what AVX2 computes of a
-// tile leaves the hardware too few reads on their way.
+//   - int8: VPMADDUBSW takes one side without its signs and the other with both
+//     sides' (VPSIGNB). Of two products no sum is above 2·127²: of more it would
+//     not fit, so VPMADDWD follows at once. Dense weights of several tokens are
+//     widened, and VPMADDWD alone multiplies.
+//   - int4: sums of 16 bits hold a block's, or 32 inputs' where the codes are
+//     unsigned.
+//
+// The f32 sums are in the frame. Weights are fetched ahead: a tile's arithmetic
+// leaves the hardware too few reads on their way.
 
 // avx2Int is a kernel that is being written.
 type avx2Int struct {
@@ -29,7 +34,6 @@ const (
 	avx2Dwords     = 384  // int32, the same, of the first 32 inputs of a block
 	avx2Inputs     = 384  // activations in another form
 	avx2SparseMeta = 128  // bytes of positions of a block
-	avx2Ahead      = 4096 // bytes
 )
 
 func avx2IntFamily(bits int, sparse bool) (kernels []*avx2Int) {
@@ -63,14 +67,15 @@ func emitIntAVX2() {
 	for _, sparse := range []bool{false, true} {
 		for _, bits := range []int{8, 4} {
 			kernels := avx2IntFamily(bits, sparse)
-			var out bytes.Buffer
-			fmt.Fprint(&out, header, "#include \"textflag.h\"\n")
-			avx2IntConstants(&out)
+			var out, body bytes.Buffer
 			for _, k := range kernels {
-				k.out = &out
+				k.out = &body
 				k.emit()
 				fmt.Fprintf(&table, "\t{%q, %d, %v, %d, %d, %d, %s},\n", k.name(), k.bits, k.sparse, k.block, k.tiles, k.tokens, k.family())
 			}
+			fmt.Fprint(&out, header, "#include \"textflag.h\"\n")
+			avx2IntConstants(&out, body.Bytes())
+			out.Write(body.Bytes())
 			avx2IntStubs(&stubs, kernels)
 			kind := "dense"
 			if sparse {
@@ -102,26 +107,8 @@ func avx2IntStubs(b *bytes.Buffer, kernels []*avx2Int) {
 	}
 }
 
-func avx2IntConstants(b *bytes.Buffer) {
-	for _, c := range []struct {
-		name string
-		word uint32
-	}{
-		{"even", 0x33333333}, // positions of steps 0 and 2
-		{"odd", 0xcccccccc},
-		{"groups", 0x04040000}, // where the groups of 8 inputs begin
-		{"groupsEven", 0x44440000},
-		{"groupsOdd", 0x10100000},
-		{"one", 0x00010001},
-		{"low", 0x0f0f0f0f},
-		{"eight", 0x08080808},
-		{"eights", 0x88888888},
-		{"flip", 0x80808080},
-		{"second", 0xff00ff00},
-		{"unit", 0x3b800000}, // 2⁻⁸
-	} {
-		data(b, c.name, bytesOf(c.word, 8))
-	}
+// avx2IntConstants emits those that the body uses.
+func avx2IntConstants(b *bytes.Buffer, body []byte) {
 	var signed []uint32 // two's complement of 4 bits
 	for i := range uint32(8) {
 		var word uint32
@@ -131,7 +118,28 @@ func avx2IntConstants(b *bytes.Buffer) {
 		}
 		signed = append(signed, word)
 	}
-	data(b, "signed", signed)
+	for _, c := range []struct {
+		name  string
+		words []uint32
+	}{
+		{"even", bytesOf(0x33333333, 8)}, // positions of steps 0 and 2
+		{"odd", bytesOf(0xcccccccc, 8)},
+		{"groups", bytesOf(0x04040000, 8)}, // where the groups of 8 inputs begin
+		{"groupsEven", bytesOf(0x44440000, 8)},
+		{"groupsOdd", bytesOf(0x10100000, 8)},
+		{"one", bytesOf(0x00010001, 8)},
+		{"low", bytesOf(0x0f0f0f0f, 8)},
+		{"eight", bytesOf(0x08080808, 8)},
+		{"eights", bytesOf(0x88888888, 8)},
+		{"flip", bytesOf(0x80808080, 8)},
+		{"second", bytesOf(0xff00ff00, 8)},
+		{"unit", bytesOf(0x3b800000, 8)}, // 2⁻⁸
+		{"signed", signed},
+	} {
+		if bytes.Contains(body, []byte(" "+c.name+"<>(SB)")) {
+			data(b, c.name, c.words)
+		}
+	}
 }
 
 func (k *avx2Int) p(format string, args ...any) { fmt.Fprintf(k.out, "\t"+format+"\n", args...) }
@@ -161,6 +169,7 @@ func (k *avx2Int) emit() {
 	k.p("TESTQ CX, CX")
 	k.p("JZ done")
 	fmt.Fprint(k.out, "\nloop:\n")
+	k.reach()
 	switch {
 	case k.sparse && k.tokens == 1:
 		k.sparseToken()
@@ -240,11 +249,30 @@ func (k *avx2Int) store() {
 	}
 }
 
+// ahead is how many bytes ahead a tile's weights are read.
+func (k *avx2Int) ahead() int {
+	if k.tiles > 1 {
+		return 1536
+	}
+	return 4096
+}
+
+// reach points R12 at what is fetched. Towards the end of several tiles it goes on
+// where those begin that come after them, as all are one matrix.
+func (k *avx2Int) reach() {
+	k.p("MOVQ SI, R12")
+	if k.tiles > 1 {
+		k.p("LEAQ (SI)(R10*1), R13")
+		k.p("CMPQ CX, $%d", k.ahead()/k.blockBytes())
+		k.p("CMOVQLE R13, R12")
+	}
+}
+
 // fetch reads ahead a share of a block's lines: all at once would wait for others.
 func (k *avx2Int) fetch(tile, step, steps int) {
 	lines := k.blockBytes() / 64
 	for line := step * lines / steps; line < (step+1)*lines/steps; line++ {
-		k.p("PREFETCHT0 %s", avx2At("SI", tile, avx2Ahead+64*line))
+		k.p("PREFETCHT0 %s", avx2At("R12", tile, k.ahead()+64*line))
 	}
 }
 

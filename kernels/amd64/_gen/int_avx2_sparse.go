@@ -20,7 +20,11 @@ const (
 )
 
 func (k *avx2Int) loadConstants() {
-	for i, name := range sparseConstants {
+	names := sparseConstants[:]
+	if k.bits == 8 {
+		names = names[:4] // no nibbles
+	}
+	for i, name := range names {
 		k.p("VMOVDQU %s<>(SB), Y%d", name, 10+i)
 	}
 }

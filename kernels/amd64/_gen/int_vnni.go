@@ -26,13 +26,14 @@ type intKernel struct {
 
 const (
 	intParams  = "w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
-	intGuard   = "AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI"
+	denseInts  = "AVX512F, AVX512_VNNI"
+	sparseInts = "AVX512F, AVX512BW, AVX512_VNNI, AVX512_VBMI"
 	intISA     = "avx512vnni"
-	vnniAhead   = 2048 // weights are read so many bytes ahead
-	sparseInts = 64   // the block of a 2:4 matrix
+	vnniAhead  = 2048 // weights are read so many bytes ahead
+	intBlock   = 64   // of a 2:4 matrix
 )
 
-var intShapes = map[bool][]intKernel{
+var vnniShapes = map[bool][]intKernel{
 	false: {
 		{tiles: 1, tokens: 1, chains: 4}, {tiles: 4, tokens: 1, chains: 2},
 		{tiles: 1, tokens: 4, chains: 2}, {tiles: 4, tokens: 4, chains: 1, spill: true},
@@ -57,7 +58,7 @@ func emitInts() {
 			var asm bytes.Buffer
 			fmt.Fprint(&asm, header, "#include \"textflag.h\"\n")
 			constants(&asm, bits, sparse)
-			for _, shape := range intShapes[sparse] {
+			for _, shape := range vnniShapes[sparse] {
 				k := shape
 				k.bits, k.sparse, k.out = bits, sparse, &asm
 				k.name = fmt.Sprintf("%sR%dM%d", family, k.tiles, k.tokens)
@@ -76,9 +77,9 @@ func emitInts() {
 
 // chooseInt writes the function that picks a kernel by its shape.
 func chooseInt(b *bytes.Buffer, family string, sparse bool, all []*intKernel) {
-	blocks, bad := "of 32 or 64 inputs", "block != 32 && block != 64"
+	blocks, bad, needs := "of 32 or 64 inputs", "block != 32 && block != 64", denseInts
 	if sparse {
-		blocks, bad = "of 64 inputs", "block != 64"
+		blocks, bad, needs = "of 64 inputs", "block != 64", sparseInts
 	}
 	fmt.Fprintf(b, "\n// %s runs the kernel of tiles × 16 rows by tokens, which must exist;\n// k counts blocks %s. See ref.Int.\n", family, blocks)
 	fmt.Fprintf(b, "func %s(tiles, tokens int, %s) {\n\tswitch {\n\tcase %s:\n\t\tpanic(\"amd64: no such block\")\n", family, intParams, bad)
@@ -98,7 +99,7 @@ func chooseInt(b *bytes.Buffer, family string, sparse bool, all []*intKernel) {
 	fmt.Fprintf(b, "\tdefault:\n\t\tpanic(\"amd64: no such tile shape\")\n\t}\n}\n")
 	for _, k := range all {
 		fmt.Fprintf(b, "\n// %s computes %d × 16 rows of %d tokens; layouts: package ref. Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n",
-			k.name, k.tiles, k.tokens, intGuard, k.name, intParams)
+			k.name, k.tiles, k.tokens, needs, k.name, intParams)
 	}
 }
 
@@ -125,6 +126,7 @@ func constants(b *bytes.Buffer, bits int, sparse bool) {
 		}
 	}
 	data(b, "shifts", shifts)
+	data(b, "float", []uint32{math.Float32bits(3 << 22)})
 	if bits == 4 {
 		data(b, "high", []uint32{0xf0f0f0f0})
 		data(b, "sixteenth", []uint32{math.Float32bits(1.0 / 16)})
@@ -227,6 +229,36 @@ func (k *intKernel) addTo(sums, token, tile, acc, scale int) {
 		return
 	}
 	k.p("VFMADD231PS Z%d, Z%d, %s", scale, acc, sum)
+}
+
+// ahead starts R14, where weights are read ahead. A block moves it by its share
+// of the scales, too, so that it goes over all of a tile once and on into the
+// next; R13 is where that is of four tiles side by side.
+func (k *intKernel) ahead() {
+	k.p("LEAQ %d(SI), R14", vnniAhead)
+	if k.tiles == 4 {
+		k.p("LEAQ (BX)(DX*1), R13")
+	}
+}
+
+// jump moves R14 from the end of a tile over the three that lie behind it.
+func (k *intKernel) jump() {
+	if k.tiles < 4 {
+		return
+	}
+	k.p("CMPQ R14, R13")
+	k.p("JLO same")
+	k.p("ADDQ R10, R14")
+	k.p("MOVQ $-1, R13")
+	k.label("same")
+}
+
+// blockBytes are a block's of 64 inputs, without its scales.
+func (k *intKernel) blockBytes() int {
+	if k.sparse {
+		return 128 + 64*k.bits
+	}
+	return 128 * k.bits
 }
 
 // store puts the sums into y, or adds them, by one register.

@@ -30,7 +30,9 @@ func (k *intKernel) emitDense() {
 	k.clear(r.sums, r.x)
 	k.codes()
 	k.scalesAt()
+	k.ahead()
 	k.label("loop")
+	k.jump()
 	if k.tokens > 4 {
 		k.p("LEAQ (DI)(R12*2), R8")
 	}
@@ -42,6 +44,7 @@ func (k *intKernel) emitDense() {
 		k.denseStep(r, step)
 	}
 	k.p("ADDQ $%d, SI", 64*k.bits)
+	k.p("ADDQ $%d, R14", 64*k.bits)
 	k.p("ADDQ $32, DI")
 	if k.tokens > 4 {
 		k.p("ADDQ $32, R8")
@@ -132,7 +135,7 @@ func (k *intKernel) denseStep(r denseInt, step int) {
 			k.p("VPTERNLOGD $0x28, Z%d, Z%d, Z%d", r.low, r.offset, w)
 		}
 		if k.bits == 8 || step%2 == 0 {
-			k.p("PREFETCHT0 %d%s", intAhead+step*8*k.bits, k.tile("(SI)", j))
+			k.p("PREFETCHT0 %d%s", step*8*k.bits, k.tile("(R14)", j))
 		}
 	}
 	for i := range k.tokens {
@@ -155,8 +158,10 @@ func (k *intKernel) denseBlock(r denseInt) {
 		}
 	}
 	for j := range k.tiles {
+		k.p("PREFETCHT0 %s", k.tile("(R14)", j))
 		k.p("VCVTPH2PS %s, Z%d", k.tile("(BX)", j), r.w+j)
 	}
+	k.p("ADDQ $32, R14")
 	for i := range k.tokens {
 		k.p("VBROADCASTSS %d(R9), Z%d", 4*i, r.x)
 		for j := range k.tiles {

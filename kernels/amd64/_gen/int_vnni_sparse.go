@@ -36,9 +36,14 @@ func (k *intKernel) emitSparse() {
 	}
 	k.clear(r.sums, r.x)
 	k.codes()
+	k.ahead()
 	k.label("loop")
-	for n := range k.chains * k.tiles * (k.tokens + 1) {
-		k.zero(r.acc + n)
+	k.jump()
+	for n := range k.chains * k.tiles * k.tokens {
+		k.start(r, r.acc+n, n < k.tiles*k.tokens)
+	}
+	for n := range k.chains * k.tiles {
+		k.start(r, r.weights+n, n < k.tiles)
 	}
 	for step := range 8 {
 		if k.tokens == 1 {
@@ -49,12 +54,23 @@ func (k *intKernel) emitSparse() {
 		}
 	}
 	k.sparseBlock(r)
-	k.p("ADDQ $%d, SI", 128+64*k.bits)
+	k.p("ADDQ $%d, SI", k.blockBytes())
+	k.p("ADDQ $%d, R14", k.blockBytes()+32)
 	k.p("ADDQ $32, BX")
-	k.p("ADDQ $%d, DI", (sparseInts+8)*k.tokens)
+	k.p("ADDQ $%d, DI", (intBlock+8)*k.tokens)
 	k.p("DECQ CX")
 	k.p("JNZ loop")
 	k.store(r.sums)
+}
+
+// start gives an accumulator the bits of 1.5·2²³, or 0. As floats two such
+// accumulators are that plus their sums, below 2²², and their difference is exact.
+func (k *intKernel) start(r sparseInt, acc int, float bool) {
+	if float {
+		k.p("VPBROADCASTD float<>(SB), Z%d", acc)
+	} else {
+		k.zero(acc)
+	}
 }
 
 // sparseStep is eight inputs of a tile: two groups, of which a row keeps four.
@@ -77,12 +93,12 @@ func (k *intKernel) sparseStep(r sparseInt, step, tile int) {
 			k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.control, acc)
 			continue
 		}
-		k.p("VPBROADCASTQ %d(DI), Z%d", sparseInts*i+8*step, r.x)
+		k.p("VPBROADCASTQ %d(DI), Z%d", intBlock*i+8*step, r.x)
 		k.p("VPSHUFB Z%d, Z%d, Z%d", r.control, r.x, r.x)
 		k.p("VPDPBUSD Z%d, Z%d, Z%d", r.w, r.x, acc)
 	}
 	if k.bits == 8 || step%2 == 0 {
-		k.p("PREFETCHT0 %d%s", intAhead+8*k.bits*step, at)
+		k.p("PREFETCHT0 %d%s", 8*k.bits*step, k.tile("(R14)", tile))
 	}
 }
 
@@ -116,19 +132,18 @@ func (k *intKernel) sparseBlock(r sparseInt) {
 		}
 	}
 	for j := range k.tiles {
-		k.p("PREFETCHT0 %d%s", intAhead+64*k.bits, k.tile("(SI)", j))
-		k.p("PREFETCHT0 %d%s", intAhead+64*k.bits+64, k.tile("(SI)", j))
-		k.p("PREFETCHT0 %d%s", intAhead/8, k.tile("(BX)", j))
+		for line := range 3 { // the positions' and what the scales add
+			k.p("PREFETCHT0 %d%s", 64*(k.bits+line), k.tile("(R14)", j))
+		}
 		k.p("VCVTPH2PS %s, Z%d", k.tile("(BX)", j), r.w)
 		if k.bits == 4 { // exact
 			k.p("VMULPS.BCST sixteenth<>(SB), Z%d, Z%d", r.w, r.w)
 		}
 		for i := range k.tokens {
 			acc := r.acc + i*k.tiles + j
-			k.p("VPSUBD Z%d, Z%d, Z%d", r.weights+j, acc, acc)
-			k.p("VCVTDQ2PS Z%d, Z%d", acc, acc)
+			k.p("VSUBPS Z%d, Z%d, Z%d", r.weights+j, acc, acc)
 			k.p("VMULPS Z%d, Z%d, Z%d", r.w, acc, acc)
-			k.p("VBROADCASTSS %d(DI), Z%d", sparseInts*k.tokens+4*i, r.x)
+			k.p("VBROADCASTSS %d(DI), Z%d", intBlock*k.tokens+4*i, r.x)
 			k.addTo(r.sums, i, j, acc, r.x)
 		}
 	}
