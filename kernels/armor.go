@@ -16,21 +16,52 @@ func blocksPerTask(block int) int {
 	return n
 }
 
+// fills is how many token tiles of what region i holds are packed at once: with
+// tokens in the lanes, as many as are whole vectors.
+func (j *linearJob) fills(i int) int {
+	n := 1
+	if j.regions[i].form.lanes {
+		for n*j.plan.big%lanesTokens != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // blocksOfB computes blocks first … end-1 of z = B·x for token tiles lo … hi-1.
 func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
 	m, n := j.g.bs[b], j.g.bs[b].blockTiles()
-	from, to := m.form(), j.g.after[b]
-	ld := (end-first)*m.block + tileRows
-	for i := lo; i < hi; i++ {
-		_, rows, mr := j.plan.tile(i)
-		for k := first; k < end; k++ {
-			// A block's last tile may reach into the next one's columns, which
-			// come after it.
-			x := j.tile(m.x, i)[from.at(k*m.block, mr):]
-			j.c.product(&s.list, m, k*n, n, mr, x, j.g.in, s.y[(k-first)*m.block:], ld, false)
+	to := len(j.g.forms) + b
+	ld, step := (end-first)*m.block+tileRows, j.fills(to)
+	for i := lo; i < hi; i += step {
+		tokens := 0
+		for tile := i; tile < min(i+step, hi); tile++ {
+			_, rows, mr := j.plan.tile(tile)
+			y, x := s.y[tokens*ld:], j.tile(m.x, tile)
+			for k := first; k < end; k++ {
+				// A block's last tile may reach into the next one's columns, which
+				// come after it.
+				j.c.product(&s.list, m, k*n, n, mr, x[m.form().at(k*m.block, mr):], j.g.in, y[(k-first)*m.block:], ld, false)
+			}
+			tokens += rows
 		}
-		z := j.tile(len(j.g.forms)+b, i)[to.at(first*m.block, mr):]
-		j.c.fill(to, z, j.g.in, s.y, ld, rows, (end-first)*m.block, mr, s.line)
+		j.fillZ(s, to, i, first*m.block, ld, tokens, (end-first)*m.block)
+	}
+}
+
+// fillZ packs columns from on of token tile i, and of those that are packed with
+// it, from y [tokens, ld].
+func (j *linearJob) fillZ(s *linearScratch, to, i, from, ld, tokens, columns int) {
+	f := j.regions[to].form
+	if !f.lanes {
+		_, _, mr := j.plan.tile(i)
+		j.c.fill(f, j.tile(to, i)[f.at(from, mr):], j.g.in, s.y, ld, tokens, columns, mr, s.line)
+		return
+	}
+	v := i * j.plan.big / lanesTokens
+	for t := 0; t < tokens; t += lanesTokens {
+		j.fillLanes(s, to, v, from, s.y[t*ld:], ld, min(lanesTokens, tokens-t), columns)
+		v++
 	}
 }
 
@@ -48,15 +79,15 @@ func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
 			}
 		}
 		for i := lo; i < hi; i++ {
-			j.blocksOfA(s, sec, s.u[(i-lo)*j.plan.big*ld:], ld, first, n, i)
+			row, rows, mr := j.plan.tile(i)
+			j.blocksOfA(s, sec, s.u[(i-lo)*j.plan.big*ld:], ld, first, n, row, rows, mr)
 		}
 	}
 }
 
-// blocksOfA multiplies one token tile of u [tokens, ld] by the blocks of A at
-// rows first … first+n-1.
-func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, first, n, tile int) {
-	row, rows, mr := j.plan.tile(tile)
+// blocksOfA multiplies a tile of mr tokens, row … row+rows-1, of u [rows, ld] by
+// the blocks of A at rows first … first+n-1.
+func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, first, n, row, rows, mr int) {
 	m, f := sec.a, sec.a.form()
 	j.c.fill(f, s.panel, n, u, ld, rows, n, mr, s.line)
 	whole := m.block%tileRows == 0

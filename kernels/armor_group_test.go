@@ -184,18 +184,26 @@ func TestInput(t *testing.T) {
 	})
 }
 
-// TestArmorAllocates nothing once its scratch has grown.
+// TestArmorAllocates nothing once its scratch has grown, with rows or tokens in
+// the lanes.
 func TestArmorAllocates(t *testing.T) {
-	c := newTestCPU(t)
 	rng := kerneltest.Rand(2)
-	at := armorTest{64, BF16, []armorPart{{32, 32, 32, -1, false, false}, {12, 4, 8, -1, false, false}}}
-	g, err := c.NewGroup(at.make(rng, func(n int) []float32 { return truncated(rng, n) })...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dst, x := upload(t, c, 3, 44, make([]float32, 3*44)), upload(t, c, 3, 64, make([]float32, 3*64))
-	p, _ := c.NewPass()
-	if n := testing.AllocsPerRun(20, func() { p.Linear(dst, g, x, Fuse{}) }); n != 0 {
-		t.Errorf("got %v allocations, want 0", n)
-	}
+	at := armorTest{64, F32, []armorPart{{32, 32, 32, -1, false, false}, {12, 4, 8, -1, false, false}}}
+	parts := at.make(rng, func(n int) []float32 { return truncated(rng, n) })
+	backends(t, func(t *testing.T, c *CPU) {
+		for _, at.typ = range []DType{F32, BF16} {
+			parts[0].Type, parts[1].Type = at.typ, at.typ
+			g, err := c.NewGroup(parts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rows := range []int{3, 200} {
+				dst, x := upload(t, c, rows, 44, make([]float32, rows*44)), upload(t, c, rows, 64, make([]float32, rows*64))
+				p, _ := c.NewPass()
+				if n := testing.AllocsPerRun(20, func() { p.Linear(dst, g, x, Fuse{}) }); n != 0 {
+					t.Errorf("%d rows of %v: got %v allocations, want 0", rows, at.typ, n)
+				}
+			}
+		}
+	})
 }

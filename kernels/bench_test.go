@@ -2,7 +2,9 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"armor/kernels/internal/kerneltest"
 )
@@ -81,4 +83,66 @@ func BenchmarkArmor(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkArmorPrefill runs a dense layer of an 8B model, a 2:4 core and whole
+// ARMOR of the same shape in turns, 512 tokens, and reports by medians how many
+// times the dense one's speed the others have.
+func BenchmarkArmorPrefill(b *testing.B) {
+	const rows, block = 512, 64
+	for _, shape := range []struct{ out, in int }{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
+		rng := kerneltest.Rand(1)
+		at := armorTest{shape.in, F32, []armorPart{{shape.out, block, block, -1, false, false}}}
+		whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
+		dense := whole.Core.(*core).dense()
+		for isa := AVX2; isa <= BestISA(); isa++ {
+			for _, types := range [][2]DType{{F32, F32}, {BF16, F32}, {BF16, BF16}} {
+				if types[1] == F32 && isa > AVX512 || types[1] == BF16 && isa < AVX512BF16 {
+					continue // as with the set below, or as with f32
+				}
+				b.Run(fmt.Sprintf("%dx%d/%v/%v-%v", shape.out, shape.in, isa, types[0], types[1]), func(b *testing.B) {
+					whole.Type = types[0]
+					parts := []Part{{W: dense, Type: types[0]}, {Core: whole.Core, Type: types[0]}, whole}
+					medians := benchmarkInTurns(b, isa, types[1], rows, parts)
+					b.ReportMetric(2*rows*float64(shape.out*shape.in)/medians[0].Seconds()/1e9, "dense-GFLOPS")
+					b.ReportMetric(medians[0].Seconds()/medians[1].Seconds(), "core:dense")
+					b.ReportMetric(medians[0].Seconds()/medians[2].Seconds(), "armor:dense")
+				})
+			}
+		}
+	}
+}
+
+// benchmarkInTurns gives the median time of a Linear of each part.
+func benchmarkInTurns(b *testing.B, isa ISA, compute DType, rows int, parts []Part) (medians []time.Duration) {
+	c, err := NewCPU(Options{ISA: isa, Compute: compute})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	groups, times := make([]Group, len(parts)), make([][]time.Duration, len(parts))
+	for i, part := range parts {
+		if groups[i], err = c.NewGroup(part); err != nil {
+			b.Fatal(err)
+		}
+	}
+	in := groups[0].In()
+	x, _ := c.Upload(rows, in, kerneltest.Normal(kerneltest.Rand(1), rows*in))
+	y, _ := c.NewBuf(rows, groups[0].Out())
+	p, _ := c.NewPass()
+	for b.Loop() {
+		for i, g := range groups {
+			start := time.Now()
+			p.Linear(y, g, x, Fuse{})
+			times[i] = append(times[i], time.Since(start))
+		}
+	}
+	if err := p.End(); err != nil {
+		b.Fatal(err)
+	}
+	for _, t := range times {
+		slices.Sort(t)
+		medians = append(medians, t[len(t)/2])
+	}
+	return medians
 }

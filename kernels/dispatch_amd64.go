@@ -15,7 +15,7 @@ import (
 func BestISA() ISA {
 	has := func(f ...cpuid.FeatureID) bool { return cpuid.CPU.Supports(f...) }
 	switch {
-	case !has(cpuid.AVX2, cpuid.FMA3, cpuid.F16C):
+	case !has(cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.BMI2):
 		return Ref
 	case !has(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ):
 		return AVX2
@@ -171,4 +171,32 @@ func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, 
 	default:
 		sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 	}
+}
+
+// lanesTiles runs one kernel with tokens in the lanes, see ref.Lanes.
+func (c *CPU) lanesTiles(t denseTypes, vectors int, w unsafe.Pointer, stride, values int, x unsafe.Pointer, k, tiles int, sums *float32, sum bool) {
+	add := 0
+	if sum {
+		add = 1
+	}
+	switch {
+	case c.isa >= AVX512BF16 && t == bf16bf16:
+		amd64.LanesBF16BF16AVX512BF16(vectors, w, stride, values, x, k, tiles, sums, add)
+	case c.isa >= AVX512 && t == bf16f32:
+		amd64.LanesBF16F32AVX512(vectors, w, stride, values, x, k, tiles, sums, add)
+	case c.isa >= AVX512 && t == f32f32:
+		amd64.LanesF32F32AVX512(vectors, w, stride, values, x, k, tiles, sums, add)
+	case c.isa == AVX2 && t == bf16f32:
+		amd64.LanesBF16F32AVX2(vectors, w, stride, values, x, k, tiles, sums, add)
+	case c.isa == AVX2 && t == f32f32:
+		amd64.LanesF32F32AVX2(vectors, w, stride, values, x, k, tiles, sums, add)
+	default:
+		lanesRef(t, vectors, w, stride, values, x, k, tiles, sums, sum)
+	}
+}
+
+// lanesPairs makes all pairs of each group's inputs out of a panel of k inputs.
+func (c *CPU) lanesPairs(dst, panel []byte, k int) {
+	_, _ = dst[k/4*6*lanesTokens*4-1], panel[k*lanesTokens*2-1]
+	amd64.LanesPairsAVX512(unsafe.Pointer(&dst[0]), unsafe.Pointer(&panel[0]), k/4)
 }

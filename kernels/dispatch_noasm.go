@@ -22,6 +22,12 @@ func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, 
 	sparseRef(t, tiles, mr, w, stride, x, k, y, ldy, sum)
 }
 
+func (c *CPU) lanesTiles(t denseTypes, vectors int, w unsafe.Pointer, stride, values int, x unsafe.Pointer, k, tiles int, sums *float32, sum bool) {
+	lanesRef(t, vectors, w, stride, values, x, k, tiles, sums, sum)
+}
+
+func (c *CPU) lanesPairs([]byte, []byte, int) { panic("kernels: no pairs of bf16 here") }
+
 func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
 	intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
 }

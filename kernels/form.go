@@ -11,6 +11,7 @@ import (
 type form struct {
 	types denseTypes // int8int8 for weights of 4 bits, too
 	quads bool       // for 2:4 kernels of floats
+	lanes bool       // for those of them with tokens in the lanes, see lanes.go
 	block int        // of integers: inputs that share a scale
 	u8    bool       // of integers: where kernels of 2:4 weights take u8
 }

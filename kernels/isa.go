@@ -10,7 +10,7 @@ type ISA int
 
 const (
 	Ref        ISA = iota // plain Go
-	AVX2                  // AVX2, FMA3, F16C
+	AVX2                  // AVX2, FMA3, F16C, BMI2
 	AVX512                // + AVX-512 F, BW, VL, DQ
 	AVX512BF16            // + AVX512_BF16
 	AMX                   // + AMX_TILE, AMX_BF16

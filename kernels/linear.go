@@ -59,20 +59,27 @@ type linearJob struct {
 	plan     tokenPlan
 	scratch  []linearScratch // per worker
 
-	stage stage
-	spans []span // of the stage
-	acts  []byte // token tiles of x in each of the group's forms, then of each B·x
-	sizes []int  // bytes of a full tile of each of them
-	ats   []int  // where their tiles begin
+	stage   stage
+	spans   []span // of the stage
+	acts    []byte // token tiles of x in each of the group's forms, then of each B·x
+	regions []region
+}
+
+// region is where the token tiles of one form of x, or of a B·x, lie in acts.
+type region struct {
+	form     form
+	at, size int       // where the first tile begins, bytes of a full one
+	lanes    tokenPlan // of tiles with tokens in the lanes
 }
 
 // linearScratch is one worker's.
 type linearScratch struct {
 	x     []float32 // [tokens of a tile, in]: normalized
-	u     []float32 // [chunkTiles·tokens, unit]: a core's output
+	u     []float32 // [chunkTiles·tokens, unit], or sums turned: a core's output
+	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // a tile of u for A's kernels
-	line  []byte    // [columns]: a row on its way into quads
+	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
 
 	list [maxList]unsafe.Pointer
 }
@@ -85,15 +92,15 @@ const (
 	multiply
 )
 
-// span is tasks alike: each does per of the units of one B or section, for
+// span is tasks alike: each does per of the units of one form, B or section, for
 // chunk of the token tiles.
 type span struct {
-	of         int // which B or section
-	units, per int
-	chunk      int
+	of           int // which form, B or section
+	units, per   int
+	tiles, chunk int
 }
 
-func (s *span) tasks(tiles int) int { return ceil(s.units, s.per) * ceil(tiles, s.chunk) }
+func (s *span) tasks() int { return ceil(s.units, s.per) * ceil(s.tiles, s.chunk) }
 
 func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 	j := &p.linear
@@ -112,7 +119,7 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 		j.divide()
 		tasks := 0
 		for i := range j.spans {
-			tasks += j.spans[i].tasks(j.plan.tiles())
+			tasks += j.spans[i].tasks()
 		}
 		if tasks > 0 {
 			p.run(j, tasks)
@@ -126,12 +133,19 @@ func (j *linearJob) divide() {
 	tiles, workers := j.plan.tiles(), j.c.pool.workers
 	switch j.stage {
 	case packX:
-		j.spans = append(j.spans, span{units: 1, per: 1, chunk: 1})
+		for i := range j.g.forms {
+			s := span{of: i, units: 1, per: 1, tiles: tiles, chunk: 1}
+			if j.regions[i].form.lanes {
+				s.tiles = ceil(j.plan.rows, lanesTokens)
+			}
+			j.spans = append(j.spans, s)
+		}
 	case applyB:
 		for i, b := range j.g.bs {
-			s := span{of: i, units: b.rows / b.block, per: blocksPerTask(b.block)}
+			s := span{of: i, units: b.rows / b.block, per: blocksPerTask(b.block), tiles: tiles}
 			// Where blocks are few, tokens are divided too.
 			s.chunk = max(1, tiles*ceil(s.units, s.per)/(4*workers))
+			s.chunk = roundUp(s.chunk, j.fills(len(j.g.forms)+i))
 			j.spans = append(j.spans, s)
 		}
 	case multiply:
@@ -139,7 +153,11 @@ func (j *linearJob) divide() {
 		chunk := max(4, roundUp(ceil(j.g.out, tileRows)/(8*workers), 4))
 		for i := range j.g.sections {
 			s := &j.g.sections[i]
-			j.spans = append(j.spans, span{of: i, units: s.units(), per: max(1, chunk*tileRows/s.unit()), chunk: tiles})
+			if r := &j.regions[s.x]; r.form.lanes {
+				j.spans = append(j.spans, span{of: i, units: s.units(), per: j.lanesUnits(s), tiles: r.lanes.tiles(), chunk: 1})
+				continue
+			}
+			j.spans = append(j.spans, span{of: i, units: s.units(), per: max(1, chunk*tileRows/s.unit()), tiles: tiles, chunk: tiles})
 		}
 	}
 }
@@ -147,36 +165,53 @@ func (j *linearJob) divide() {
 // prepare makes room.
 func (j *linearJob) prepare() {
 	in, tiles, big := j.g.in, j.plan.tiles(), j.plan.big
-	j.sizes, j.ats = j.sizes[:0], j.ats[:0]
+	j.regions = j.regions[:0]
 	bytes := 0
-	region := func(f form) {
-		size := roundUp(f.size(in, big), cacheLine)
-		j.sizes, j.ats = append(j.sizes, size), append(j.ats, bytes)
-		bytes += size * tiles
+	place := func(f form) {
+		r := region{form: f, at: bytes}
+		if r.form.lanes = f.quads && j.c.lanes(f.types, j.plan.rows); r.form.lanes {
+			r.lanes = j.c.lanesPlan(f.types, j.plan.rows)
+			r.size = lanesSize(f.types, in, r.lanes.big)
+			bytes += r.lanes.tiles() * r.size
+		} else {
+			r.size = roundUp(f.size(in, big), cacheLine)
+			bytes += tiles * r.size
+		}
+		j.regions = append(j.regions, r)
 	}
 	for _, f := range j.g.forms {
-		region(f)
+		place(f)
 	}
-	line, columns, panel, unit := in, tileRows, 0, 0
+	line, columns, panel, unit := max(in, lanesLine), tileRows, 0, 0
+	x, y, u, sums := big, big, 0, 0 // rows of x and y, the sizes of u and sums
 	for i, b := range j.g.bs {
-		region(j.g.after[i])
+		place(j.g.after[i])
 		n := blocksPerTask(b.block) * b.block
 		columns, line = max(columns, n+tileRows), max(line, n)
+		y = max(y, big*j.fills(len(j.g.forms)+i))
 	}
 	for i := range j.g.sections {
-		if s := &j.g.sections[i]; s.a != nil {
+		s := &j.g.sections[i]
+		if s.a != nil {
 			unit = max(unit, s.unit())
 			panel = max(panel, s.a.form().size(s.unit(), big))
 		}
+		if r := &j.regions[s.x]; r.form.lanes {
+			x = max(x, lanesTokens)
+			sums = max(sums, roundUp(j.lanesUnits(s)*s.unit(), tileRows)*r.lanes.big)
+			u = max(u, sums)
+		}
 	}
+	u = max(u, chunkTiles*big*unit)
 	grow(&j.acts, bytes)
 	for w := range j.scratch {
 		s := &j.scratch[w]
 		if !j.in.plain() {
-			grow(&s.x, big*in)
+			grow(&s.x, x*in)
 		}
-		grow(&s.u, chunkTiles*big*unit)
-		grow(&s.y, big*max(columns, unit+tileRows))
+		grow(&s.u, u)
+		grow(&s.sums, sums)
+		grow(&s.y, y*max(columns, unit+tileRows))
 		grow(&s.panel, panel)
 		grow(&s.line, line*4)
 	}
@@ -189,43 +224,56 @@ func grow[T any](s *[]T, n int) {
 }
 
 func (j *linearJob) run(worker, task int) {
-	tiles := j.plan.tiles()
 	i := 0
-	for ; task >= j.spans[i].tasks(tiles); i++ {
-		task -= j.spans[i].tasks(tiles)
+	for ; task >= j.spans[i].tasks(); i++ {
+		task -= j.spans[i].tasks()
 	}
 	s := &j.spans[i]
-	chunks := ceil(tiles, s.chunk)
+	chunks := ceil(s.tiles, s.chunk)
 	first, lo := task/chunks*s.per, task%chunks*s.chunk
-	end, hi := min(first+s.per, s.units), min(lo+s.chunk, tiles)
+	end, hi := min(first+s.per, s.units), min(lo+s.chunk, s.tiles)
+	scratch := &j.scratch[worker]
 	switch j.stage {
 	case packX:
-		j.pack(&j.scratch[worker], lo)
+		j.pack(scratch, s.of, lo)
 	case applyB:
-		j.blocksOfB(&j.scratch[worker], s.of, first, end, lo, hi)
+		j.blocksOfB(scratch, s.of, first, end, lo, hi)
 	case multiply:
-		j.units(&j.scratch[worker], &j.g.sections[s.of], first, end)
+		sec := &j.g.sections[s.of]
+		if j.regions[sec.x].form.lanes {
+			j.lanesTile(scratch, sec, first, end, lo)
+		} else {
+			j.units(scratch, sec, first, end)
+		}
 	}
 }
 
 // tile is a token tile of x in the group's form i, or, from there on, of B·x.
-func (j *linearJob) tile(i, tile int) []byte { return j.acts[j.ats[i]+tile*j.sizes[i]:] }
+func (j *linearJob) tile(i, tile int) []byte {
+	r := &j.regions[i]
+	return j.acts[r.at+tile*r.size:]
+}
 
-// pack packs one token tile of x.
-func (j *linearJob) pack(s *linearScratch, tile int) {
+// pack packs one token tile of x in the group's form i, or one vector of tokens.
+func (j *linearJob) pack(s *linearScratch, i, tile int) {
+	in, f := j.g.in, j.regions[i].form
+	if f.lanes {
+		first := tile * lanesTokens
+		n := min(lanesTokens, j.plan.rows-first)
+		src, ld := j.in.rows(s.x, first, n)
+		j.fillLanes(s, i, tile, 0, src, ld, n, in)
+		return
+	}
 	first, rows, mr := j.plan.tile(tile)
 	src, ld := j.in.rows(s.x, first, rows)
-	in := j.g.in
-	for i, f := range j.g.forms {
-		j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
-	}
+	j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
 }
 
 // units computes units first … end-1 of a section for all tokens.
 func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	unit := sec.unit()
 	if j.g.bias != nil {
-		j.addBias(sec.first+first*unit, sec.first+min(end*unit, sec.w.rows))
+		j.addBias(sec.first+first*unit, sec.first+min(end*unit, sec.w.rows), 0, j.dst.rows)
 	}
 	if sec.a != nil {
 		for u := first; u < end; u++ {
@@ -282,9 +330,10 @@ func (j *linearJob) emit(y []float32, ld, row, rows, column, columns int) {
 	}
 }
 
-// addBias puts the bias where the products will be added: columns from … to-1.
-func (j *linearJob) addBias(from, to int) {
-	for r := range j.dst.rows {
+// addBias puts the bias where the products will be added: columns from … to-1 of
+// rows lo … hi-1.
+func (j *linearJob) addBias(from, to, lo, hi int) {
+	for r := lo; r < hi; r++ {
 		row := j.dst.data[r*j.dst.ld:][from:to]
 		if j.residual {
 			j.c.add(row, j.g.bias[from:to])

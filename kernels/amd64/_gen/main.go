@@ -52,6 +52,7 @@ func main() {
 	emitTiles()
 	emitInts()
 	emitIntTiles()
+	emitLanes()
 	emitIntAVX2()
 }
 
