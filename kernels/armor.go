@@ -72,10 +72,11 @@ func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
 		hi := min(lo+chunkTiles, j.plan.tiles())
 		for t := 0; t < ld/tileRows; t += step {
 			tiles := min(step, ld/tileRows-t)
+			w, at := j.expanded(s, sec.w, first/tileRows+t, tiles)
 			for i := lo; i < hi; i++ {
 				_, _, mr := j.plan.tile(i)
 				y := s.u[(i-lo)*j.plan.big*ld+t*tileRows:]
-				j.c.product(&s.list, sec.w, first/tileRows+t, tiles, mr, j.tile(sec.x, i), j.g.in, y, ld, false)
+				j.c.product(&s.list, w, at, tiles, mr, j.tile(sec.x, i), j.g.in, y, ld, false)
 			}
 		}
 		for i := lo; i < hi; i++ {

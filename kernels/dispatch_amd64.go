@@ -146,6 +146,9 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 	}
 }
 
+// expand makes a 2:4 tile of k groups a dense one, for kernels on AMX.
+func (c *CPU) expand(dst, w unsafe.Pointer, k int) { amd64.ExpandBF16AVX512(dst, w, k) }
+
 // tileSums adds products of pieces of 16 inputs to y, the last of fewer pairs.
 func (c *CPU) tileSums(w []unsafe.Pointer, last, tiles, mr int, x unsafe.Pointer, pitch int, y *float32, ldy int) {
 	amd64.SumBF16BF16AMX(&w[0], len(w), last, tiles, mr, x, 2*pitch, y, ldy, 1)

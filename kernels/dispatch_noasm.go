@@ -50,6 +50,8 @@ func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *floa
 	panic("kernels: no AMX here")
 }
 
+func (c *CPU) expand(dst, w unsafe.Pointer, k int) { panic("kernels: no AMX here") }
+
 func (c *CPU) tileSums([]unsafe.Pointer, int, int, int, unsafe.Pointer, int, *float32, int) {
 	panic("kernels: no AMX here")
 }

@@ -80,6 +80,7 @@ type linearScratch struct {
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // a tile of u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
+	dense packed    // row tiles of a 2:4 matrix with their zeros
 
 	list [maxList]unsafe.Pointer
 }
@@ -203,6 +204,12 @@ func (j *linearJob) prepare() {
 		}
 	}
 	u = max(u, chunkTiles*big*unit)
+	expanded := 0
+	for i := range j.g.sections {
+		if m := j.g.sections[i].w; j.expands(m) {
+			expanded = max(expanded, j.rowTiles(m)*2*tileRows*m.in)
+		}
+	}
 	grow(&j.acts, bytes)
 	for w := range j.scratch {
 		s := &j.scratch[w]
@@ -214,6 +221,7 @@ func (j *linearJob) prepare() {
 		grow(&s.y, y*max(columns, unit+tileRows))
 		grow(&s.panel, panel)
 		grow(&s.line, line*4)
+		grow(&s.dense.w, expanded)
 	}
 }
 
@@ -289,9 +297,10 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 	step := j.rowTiles(sec.w)
 	for t := first; t < min(end, whole); t += step {
 		n := min(step, min(end, whole)-t)
+		w, at := j.expanded(s, sec.w, t, n)
 		for i := range j.plan.tiles() {
 			row, _, mr := j.plan.tile(i)
-			j.c.product(&s.list, sec.w, t, n, mr, j.tile(sec.x, i), j.g.in, j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+			j.c.product(&s.list, w, at, n, mr, j.tile(sec.x, i), j.g.in, j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
 		}
 	}
 	for t := max(first, whole); t < end; t++ {
@@ -310,12 +319,35 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // the weights are read from memory once.
 func (j *linearJob) rowTiles(m *packed) int {
 	if j.c.listed(m.types, j.plan.big) { // a megabyte, which stays in L2
-		return max(4, min(maxList, (1<<20)/m.stride()&^3))
+		size := m.stride()
+		if j.expands(m) {
+			size = 2 * tileRows * m.in
+		}
+		return max(4, min(maxList, (1<<20)/size&^3))
 	}
 	if j.plan.full == 0 {
 		return j.c.rowTiles(j.plan.last)
 	}
 	return j.c.rowTiles(j.plan.big)
+}
+
+// expands says whether 2:4 weights are made dense ones before they are multiplied
+// on AMX, for so many tokens that it costs little. The bits are the same.
+func (j *linearJob) expands(m *packed) bool {
+	return m.sparse && m.types == bf16amx && j.plan.tiles() > 1
+}
+
+// expanded gives row tiles t … t+n-1 of m as they are multiplied, from which on.
+func (j *linearJob) expanded(s *linearScratch, m *packed, t, n int) (*packed, int) {
+	if !j.expands(m) {
+		return m, t
+	}
+	d := &s.dense
+	d.rows, d.block, d.in, d.bits, d.types = n*tileRows, n*tileRows, m.in, m.bits, m.types
+	for i := range n {
+		j.c.expand(d.tile(i), m.tile(t+i), m.steps())
+	}
+	return d, 0
 }
 
 // emit puts columns of y [rows, ld] into dst.

@@ -26,3 +26,9 @@ func SparseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, l
 //
 //go:noescape
 func SumBF16BF16AMX(w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int)
+
+// ExpandBF16AVX512 makes a 2:4 tile of k groups of inputs a dense one, [2k][16][2].
+// See ref.ExpandBF16. Needs AVX512F, AVX512BW.
+//
+//go:noescape
+func ExpandBF16AVX512(dst, w unsafe.Pointer, k int)

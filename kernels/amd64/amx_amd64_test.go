@@ -370,3 +370,28 @@ func BenchmarkAMX(b *testing.B) {
 		}
 	}
 }
+
+// TestExpand: a 2:4 tile with its zeros, and nothing beside it.
+func TestExpand(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	const most = 37
+	dst := kerneltest.NewGuard[uint16](t, most*64)
+	w := kerneltest.NewGuard[uint8](t, most*64+(most+7)/8*64)
+	for k := range most + 1 {
+		for _, place := range kerneltest.Places {
+			o := newTileCase("sparse", kerneltest.Rand(uint64(k)), 1, 1, 4*k, func() float32 { return float32(k%7) - 3.5 })
+			got, from := dst.Slice(k*64, place), w.Copy(o.w[o.at[0]:], place)
+			want := make([]uint16, k*64)
+			if k > 0 {
+				positions, _ := ref.SparseTile(16, 4*k)
+				words := o.words()[0]
+				ref.ExpandBF16(want, unsafe.Slice((*uint64)(unsafe.Pointer(&words[0])), k), words[positions/2:], k)
+			}
+			ExpandBF16AVX512(unsafe.Pointer(unsafe.SliceData(got)), unsafe.Pointer(unsafe.SliceData(from)), k)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d groups, %+v: got %v, want %v", k, place, got, want)
+			}
+			dst.Check(t)
+		}
+	}
+}

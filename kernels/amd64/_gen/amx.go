@@ -67,6 +67,8 @@ func emitTiles() {
 		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
 		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
 	}
+	write("expand_bf16_avx512_amd64.s", expandAssembly())
+	fmt.Fprintf(&stubs, "\n// ExpandBF16AVX512 makes a 2:4 tile of k groups of inputs a dense one, [2k][16][2].\n// See ref.ExpandBF16. Needs AVX512F, AVX512BW.\n//\n//go:noescape\nfunc ExpandBF16AVX512(dst, w unsafe.Pointer, k int)\n")
 	write("amx_amd64.go", stubs.Bytes())
 }
 
@@ -173,9 +175,12 @@ func (k *tileKernel) constants() {
 		words[i/4] |= uint32(b) << (i % 4 * 8)
 	}
 	data(&k.out, "config", words)
-	if k.kind != tileSparse {
-		return
+	if k.kind == tileSparse {
+		expansionData(&k.out)
 	}
+}
+
+func expansionData(out *bytes.Buffer) {
 	// For positions p: where the bytes of a pair of inputs come from, 0x80 is 0.
 	var shifts, lanes, low, high []uint32
 	for i := range uint32(16) {
@@ -194,10 +199,51 @@ func (k *tileKernel) constants() {
 		low = append(low, word(0)|word(1)<<16)
 		high = append(high, word(2)|word(3)<<16)
 	}
-	data(&k.out, "shifts", shifts)
-	data(&k.out, "lanes", lanes)
-	data(&k.out, "low", low)
-	data(&k.out, "high", high)
+	data(out, "shifts", shifts)
+	data(out, "lanes", lanes)
+	data(out, "low", low)
+	data(out, "high", high)
+}
+
+// expandAssembly is the expansion alone, for weights that many tokens wait for.
+func expandAssembly() []byte {
+	k := &tileKernel{}
+	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
+	expansionData(&k.out)
+	fmt.Fprint(&k.out, "\n// func ExpandBF16AVX512(dst, w unsafe.Pointer, k int)\nTEXT ·ExpandBF16AVX512(SB), NOSPLIT, $0-24\n")
+	k.p("MOVQ dst+0(FP), DI")
+	k.p("MOVQ w+8(FP), R8")
+	k.p("MOVQ k+16(FP), CX")
+	k.p("LEAQ 7(CX), DX") // positions are padded to a cache line
+	k.p("ANDQ $-8, DX")
+	k.p("LEAQ (R8)(DX*8), R9")
+	k.expansion()
+	k.p("SUBQ $4, CX")
+	k.p("JLT rest")
+	k.label("four")
+	for g := range 4 {
+		k.p("PREFETCHT0 %d(R9)", ahead+64*g)
+		k.group("R8", 8*g, "R9", 64*g, "DI", 128*g, g)
+	}
+	k.p("ADDQ $32, R8")
+	k.p("ADDQ $256, R9")
+	k.p("ADDQ $512, DI")
+	k.p("SUBQ $4, CX")
+	k.p("JGE four")
+	k.label("rest")
+	k.p("ADDQ $4, CX")
+	k.p("JZ done")
+	k.label("one")
+	k.group("R8", 0, "R9", 0, "DI", 0, 0)
+	k.p("ADDQ $8, R8")
+	k.p("ADDQ $64, R9")
+	k.p("ADDQ $128, DI")
+	k.p("DECQ CX")
+	k.p("JNZ one")
+	k.label("done")
+	k.p("VZEROUPPER")
+	k.p("RET")
+	return k.out.Bytes()
 }
 
 // prologue configures the tiles and copies the last inputs, filled up with zeros.
