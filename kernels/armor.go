@@ -4,7 +4,7 @@ import "armor/kernels/ref"
 
 // chunkTiles is how many token tiles of a core's output wait for A: they stay
 // in L2, and the core's weights are read from there for the next ones.
-const chunkTiles = 8
+const chunkTiles = 16
 
 // blocksPerTask joins blocks of B to whole scales of what is packed after it, 64
 // inputs.
@@ -14,6 +14,27 @@ func blocksPerTask(block int) int {
 		n++
 	}
 	return n
+}
+
+// rowsAtOnce is how many rows of B or of a unit of A go together, where tokens are
+// many: calls cost little beside them, and a tile of tokens is read less often.
+const rowsAtOnce = 256
+
+// blocksOfTask is how many blocks of a B are a task.
+func (j *linearJob) blocksOfTask(b *packed) int {
+	n := blocksPerTask(b.block)
+	if j.plan.tiles() > 1 {
+		n *= max(1, rowsAtOnce/(n*b.block))
+	}
+	return n
+}
+
+// unitsAtOnce is how many units of a section are computed together.
+func (j *linearJob) unitsAtOnce(s *section) int {
+	if j.plan.tiles() > 1 {
+		return max(1, rowsAtOnce/s.unit())
+	}
+	return 1
 }
 
 // fills is how many token tiles of what region i holds are packed at once: with
@@ -30,7 +51,7 @@ func (j *linearJob) fills(i int) int {
 
 // blocksOfB computes blocks first … end-1 of z = B·x for token tiles lo … hi-1.
 func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
-	m, n := j.g.bs[b], j.g.bs[b].blockTiles()
+	m := j.g.bs[b]
 	to := len(j.g.forms) + b
 	ld, step := (end-first)*m.block+tileRows, j.fills(to)
 	for i := lo; i < hi; i += step {
@@ -38,11 +59,7 @@ func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
 		for tile := i; tile < min(i+step, hi); tile++ {
 			_, rows, mr := j.plan.tile(tile)
 			y, x := s.y[tokens*ld:], j.tile(m.x, tile)
-			for k := first; k < end; k++ {
-				// A block's last tile may reach into the next one's columns, which
-				// come after it.
-				j.c.product(&s.list, m, k*n, n, mr, x[m.form().at(k*m.block, mr):], j.g.in, y[(k-first)*m.block:], ld, false)
-			}
+			j.c.blocks(&s.list, m, first, end-first, mr, x[m.form().at(first*m.block, mr):], j.g.in, y, ld, false)
 			tokens += rows
 		}
 		j.fillZ(s, to, i, first*m.block, ld, tokens, (end-first)*m.block)
@@ -65,8 +82,8 @@ func (j *linearJob) fillZ(s *linearScratch, to, i, from, ld, tokens, columns int
 	}
 }
 
-// unitOfA computes rows first … first+n-1 of a section: u = Core·z, then A·u.
-func (j *linearJob) unitOfA(s *linearScratch, sec *section, first, n int) {
+// unitsOfA computes rows first … first+n-1 of a section: u = Core·z, then A·u.
+func (j *linearJob) unitsOfA(s *linearScratch, sec *section, first, n int) {
 	step, ld := j.rowTiles(sec.w), roundUp(n, tileRows)
 	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
 		hi := min(lo+chunkTiles, j.plan.tiles())
@@ -96,10 +113,7 @@ func (j *linearJob) blocksOfA(s *linearScratch, sec *section, u []float32, ld, f
 	if whole {
 		y, ldy, add = j.dst.data[row*j.dst.ld+sec.first+first:], j.dst.ld, j.adds()
 	}
-	for k := 0; k < n; k += m.block {
-		tiles := m.blockTiles()
-		j.c.product(&s.list, m, (first+k)/m.block*tiles, tiles, mr, s.panel[f.at(k, mr):], n, y[k:], ldy, add)
-	}
+	j.c.blocks(&s.list, m, first/m.block, n/m.block, mr, s.panel, n, y, ldy, add)
 	if !whole {
 		j.emit(s.y, ldy, row, rows, sec.first+first, n)
 	}

@@ -142,8 +142,18 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 	if sparse {
 		amd64.SparseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	} else {
-		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
+		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, len(w), 0)
 	}
+}
+
+// diagonal runs the dense kernel on AMX for blocks of tiles with inputs of their own,
+// 2k of them each.
+func (c *CPU) diagonal(w []unsafe.Pointer, tiles, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
+	add := 0
+	if sum {
+		add = 1
+	}
+	amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, tiles, 4*k)
 }
 
 // expand makes a 2:4 tile of k groups a dense one, for kernels on AMX.

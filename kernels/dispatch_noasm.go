@@ -50,6 +50,10 @@ func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *floa
 	panic("kernels: no AMX here")
 }
 
+func (c *CPU) diagonal([]unsafe.Pointer, int, int, unsafe.Pointer, int, int, *float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
 func (c *CPU) expand(dst, w unsafe.Pointer, k int) { panic("kernels: no AMX here") }
 
 func (c *CPU) tileSums([]unsafe.Pointer, int, int, int, unsafe.Pointer, int, *float32, int) {

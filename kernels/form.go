@@ -98,6 +98,31 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 	}
 }
 
+// blocks multiplies blocks first … first+n-1 of a block-diagonal matrix, m, by a
+// tile of mr tokens, x, where the first of these blocks' inputs begins. Rows of
+// blocks that are not whole tiles overlap in y: the next one's are written later.
+func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int, x []byte, pitched int, y []float32, ldy int, add bool) {
+	tiles, f := m.blockTiles(), m.form()
+	if m.types == bf16amx && tiles%4 == 0 && m.block%tileLine == 0 && tiles <= maxList {
+		from := unsafe.Pointer(unsafe.SliceData(x))
+		for each := maxList / tiles; n > 0; n -= each {
+			w := list[:min(n, each)*tiles]
+			for i := range w {
+				w[i] = m.tile(first*tiles + i)
+			}
+			c.diagonal(w, tiles, mr, from, m.types.pitch(pitched), m.steps(), &y[0], ldy, add)
+			first += each
+			if n > each {
+				from, y = unsafe.Add(from, f.at(each*m.block, mr)), y[each*m.block:]
+			}
+		}
+		return
+	}
+	for k := range n {
+		c.product(list, m, (first+k)*tiles, tiles, mr, x[f.at(k*m.block, mr):], pitched, y[k*m.block:], ldy, add)
+	}
+}
+
 // listed says whether the kernel takes any number of tokens and a list of tiles.
 func (c *CPU) listed(t denseTypes, mr int) bool {
 	return t == bf16amx || t.integers() && c.isa == AMX && mr > 1

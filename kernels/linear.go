@@ -143,7 +143,7 @@ func (j *linearJob) divide() {
 		}
 	case applyB:
 		for i, b := range j.g.bs {
-			s := span{of: i, units: b.rows / b.block, per: blocksPerTask(b.block), tiles: tiles}
+			s := span{of: i, units: b.rows / b.block, per: j.blocksOfTask(b), tiles: tiles}
 			// Where blocks are few, tokens are divided too.
 			s.chunk = max(1, tiles*ceil(s.units, s.per)/(4*workers))
 			s.chunk = roundUp(s.chunk, j.fills(len(j.g.forms)+i))
@@ -187,15 +187,16 @@ func (j *linearJob) prepare() {
 	x, y, u, sums := big, big, 0, 0 // rows of x and y, the sizes of u and sums
 	for i, b := range j.g.bs {
 		place(j.g.after[i])
-		n := blocksPerTask(b.block) * b.block
+		n := j.blocksOfTask(b) * b.block
 		columns, line = max(columns, n+tileRows), max(line, n)
 		y = max(y, big*j.fills(len(j.g.forms)+i))
 	}
 	for i := range j.g.sections {
 		s := &j.g.sections[i]
 		if s.a != nil {
-			unit = max(unit, s.unit())
-			panel = max(panel, s.a.form().size(s.unit(), big))
+			n := j.unitsAtOnce(s) * s.unit()
+			unit = max(unit, n)
+			panel = max(panel, s.a.form().size(n, big))
 		}
 		if r := &j.regions[s.x]; r.form.lanes {
 			x = max(x, lanesTokens)
@@ -284,8 +285,9 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 		j.addBias(sec.first+first*unit, sec.first+min(end*unit, sec.w.rows), 0, j.dst.rows)
 	}
 	if sec.a != nil {
-		for u := first; u < end; u++ {
-			j.unitOfA(s, sec, u*unit, min(unit, sec.w.rows-u*unit))
+		n := j.unitsAtOnce(sec)
+		for u := first; u < end; u += n {
+			j.unitsOfA(s, sec, u*unit, min(min(n, end-u)*unit, sec.w.rows-u*unit))
 		}
 		return
 	}

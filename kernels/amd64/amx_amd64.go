@@ -7,11 +7,13 @@ package amd64
 import "unsafe"
 
 // DenseBF16BF16AMX multiplies dense weight tiles, w[tiles], by up to 32 tokens;
-// k counts pairs of inputs. See ref.DenseBF16BF16.
+// k counts pairs of inputs. After every so many tiles, a multiple of 4 unless it is
+// not below tiles, x is step bytes further on, and k then a multiple of 16.
+// See ref.DenseBF16BF16.
 // Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW.
 //
 //go:noescape
-func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int)
+func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int, every, step int)
 
 // SparseBF16BF16AMX multiplies 2:4 weight tiles, w[tiles], by up to 32 tokens;
 // k counts groups of inputs. See ref.DenseBF16BF16 and SparseTile.

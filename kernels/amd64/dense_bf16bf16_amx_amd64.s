@@ -22,8 +22,8 @@ DATA config<>+56(SB)/4, $0x00000000
 DATA config<>+60(SB)/4, $0x00000000
 GLOBL config<>(SB), RODATA|NOPTR, $64
 
-// func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int)
-TEXT ·DenseBF16BF16AMX(SB), 0, $6288-72
+// func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int, every, step int)
+TEXT ·DenseBF16BF16AMX(SB), 0, $6288-88
 	LEAQ 63(SP), R15
 	ANDQ $-64, R15
 	VMOVDQU64 config<>(SB), Z0
@@ -52,6 +52,8 @@ rows:
 	MOVQ ldy+56(FP), R14
 	SHLQ $2, R14
 	MOVQ $64, AX
+	MOVQ every+72(FP), R8
+	MOVQ R8, left-8(SP)
 	MOVQ k+40(FP), CX
 	ANDQ $15, CX
 	JZ start
@@ -368,6 +370,12 @@ halves1tiles4row03:
 
 halves1tiles4stored:
 	ADDQ $256, R13
+	SUBQ $4, left-8(SP)
+	JG halves1tiles4
+	MOVQ every+72(FP), R8
+	MOVQ R8, left-8(SP)
+	MOVQ step+80(FP), R8
+	ADDQ R8, x+24(FP)
 	JMP halves1tiles4
 
 halves1tiles4back:
@@ -481,6 +489,12 @@ halves1tiles1row00:
 
 halves1tiles1stored:
 	ADDQ $64, R13
+	SUBQ $1, left-8(SP)
+	JG halves1tiles1
+	MOVQ every+72(FP), R8
+	MOVQ R8, left-8(SP)
+	MOVQ step+80(FP), R8
+	ADDQ R8, x+24(FP)
 	JMP halves1tiles1
 
 halves2tiles2:
@@ -694,6 +708,12 @@ halves2tiles2row11:
 
 halves2tiles2stored:
 	ADDQ $128, R13
+	SUBQ $2, left-8(SP)
+	JG halves2tiles2
+	MOVQ every+72(FP), R8
+	MOVQ R8, left-8(SP)
+	MOVQ step+80(FP), R8
+	ADDQ R8, x+24(FP)
 	JMP halves2tiles2
 
 halves2tiles2back:
@@ -833,6 +853,12 @@ halves2tiles1row10:
 
 halves2tiles1stored:
 	ADDQ $64, R13
+	SUBQ $1, left-8(SP)
+	JG halves2tiles1
+	MOVQ every+72(FP), R8
+	MOVQ R8, left-8(SP)
+	MOVQ step+80(FP), R8
+	ADDQ R8, x+24(FP)
 	JMP halves2tiles1
 
 done:
