@@ -16,26 +16,18 @@ func blocksPerTask(block int) int {
 	return n
 }
 
-// rowsAtOnce is how many rows of B or of a unit of A go together, where tokens are
-// many: calls cost little beside them, and a tile of tokens is read less often.
+// rowsAtOnce bounds the rows of B or of units of A that go together: calls cost
+// little beside them, and a tile of tokens is read less often.
 const rowsAtOnce = 256
 
-// blocksOfTask is how many blocks of a B are a task.
+// blocksOfTask is how many blocks of a B are a task: a quarter of a worker's.
 func (j *linearJob) blocksOfTask(b *packed) int {
 	n := blocksPerTask(b.block)
-	if j.plan.tiles() > 1 {
-		n *= max(1, rowsAtOnce/(n*b.block))
-	}
-	return n
+	return n * max(1, min(rowsAtOnce/(n*b.block), b.rows/b.block/(4*n*j.c.pool.workers)))
 }
 
 // unitsAtOnce is how many units of a section are computed together.
-func (j *linearJob) unitsAtOnce(s *section) int {
-	if j.plan.tiles() > 1 {
-		return max(1, rowsAtOnce/s.unit())
-	}
-	return 1
-}
+func (j *linearJob) unitsAtOnce(s *section) int { return max(1, rowsAtOnce/s.unit()) }
 
 // fills is how many token tiles of what region i holds are packed at once: with
 // tokens in the lanes, as many as are whole vectors.
