@@ -9,11 +9,11 @@ import (
 // Integer kernels on AMX tiles: a block of inputs is one TDPBSSD for each A tile,
 // and its sums go by memory to the vector unit, which scales and adds them.
 //
-//	T0, T1 sums of the first 16 tokens, of the others
-//	T2, T3 activations
-//	T4     weights
+//	T0–T3  sums of 16 tokens each
+//	T4, T5 activations of 16 tokens, of the last
+//	T6     weights
 //
-// The stages of a pipeline over the blocks of all row tiles: expand the weights of
+// To 32 tokens, the stages of a pipeline over the blocks of all row tiles: expand the weights of
 // the third block from this one on, multiply this one, read the sums of the block
 // before, scale and add those of the one before that.
 
@@ -23,6 +23,8 @@ type intTile struct {
 	bits   int // of a weight
 	sparse bool
 	intShape
+	to  string // where expanded weights go, so many bytes on
+	at0 int
 }
 
 // An intShape is a loop for so many tokens, a row tile after the other.
@@ -31,7 +33,9 @@ type intShape struct {
 	least, halves int // tokens, A tiles
 }
 
-var intShapes = []intShape{{"few", 1, 1}, {"full", 16, 1}, {"more", 17, 2}}
+// From 33 tokens on, see wide.
+var intShapes = []intShape{{"few", 1, 1}, {"full", 16, 1}, {"more", 17, 2},
+	{"many", 33, 3}, {"most", 49, 4}, {"all", 64, 4}}
 
 const intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
 
@@ -39,9 +43,8 @@ const intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k
 const (
 	intConfig = 0
 	intLocals = 64  // see below
-	intSums   = 192 // of the tokens from 16 on
+	intSums   = 256 // of the tokens from 16 on
 	intRing   = intSums + 1024
-	intFrame  = intRing + intPlaces*intPlace + 64
 
 	// A place of the ring has the expanded weights of a block and the sums of 32
 	// tokens. Weights are loaded three blocks after they are written, sums one block
@@ -61,6 +64,24 @@ const (
 	localScale = intLocals + 48 // where the pointer to the scales of the next tile is
 	localFirst = intLocals + 56 // where the scales of the first record are
 	localY     = intLocals + 64 // where the tile begins in y
+
+	// Of wide: sums of 64 tokens, 4 by 4 tiles, a ring of expanded weights.
+	wideSums = intSums
+	wideDots = wideSums + 64*64
+	wideRing = wideDots + 4*4*1024
+	intFrame = wideRing + 4*1024 + 64
+
+	localMore   = intLocals + 72  // row tiles to read after this
+	localStride = intLocals + 80  // bytes from a step's places to the next's
+	localRead   = intLocals + 88  // blocks of this chunk
+	localAdd    = intLocals + 96  // blocks of the chunk before
+	localSteps  = intLocals + 104 // of this chunk to do
+	localSum    = intLocals + 112 // where the sums of the step's tokens are
+	localLeft   = intLocals + 120 // tokens from the step's first on
+	localBlocks = intLocals + 128 // blocks to read, in a chunk that is not whole
+	localCount  = intLocals + 136 // blocks to add, likewise
+	localReads  = intLocals + 144 // blocks of a tile still to read
+	localRest   = intLocals + 152 // bytes from a block's last A tile to the next block
 )
 
 func intTiles() []*intTile {
@@ -74,7 +95,7 @@ func intTiles() []*intTile {
 			k := &intTile{bits: bits, sparse: sparse}
 			k.tileKernel.name = fmt.Sprintf("%sInt%dAMX", name, bits)
 			k.params = intTileParams
-			k.doc = fmt.Sprintf("multiplies %s weight tiles, w[tiles], by up to 32 tokens;\n// k counts blocks, %s. See ref.Int", kind, blocks)
+			k.doc = fmt.Sprintf("multiplies %s weight tiles, w[tiles], by up to 64 tokens;\n// k counts blocks, %s. See ref.Int", kind, blocks)
 			all = append(all, k)
 		}
 	}
@@ -109,6 +130,8 @@ const (
 	nibbles     = "Z28" // 0xf0
 	sixteenth   = "Z27"
 	scaleReg    = "Z26"
+	moreReg     = "Z25" // 1.5·2²³
+	lessReg     = "Z24" // −1.5·2²³ times the scale
 )
 
 // General registers: SI weights to expand, CX blocks of them left in the tile, R14
@@ -123,7 +146,11 @@ func (k *intTile) emit() {
 	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.tileKernel.name, k.params, k.tileKernel.name, intFrame, 8*args)
 	k.prologue()
 	for _, k.intShape = range intShapes {
-		k.loop()
+		if k.halves > 2 {
+			k.wide()
+		} else {
+			k.loop()
+		}
 	}
 	k.label("done")
 	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
@@ -135,14 +162,15 @@ func (k *intTile) emit() {
 func (k *intTile) constants() {
 	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
 	cfg[0] = 1
-	for t := range 5 {
-		cfg[16+2*t] = 64
+	for t := range 7 {
+		cfg[16+2*t], cfg[48+t] = 64, 16
 	}
 	words := make([]uint32, 16)
 	for i, b := range cfg {
 		words[i/4] |= uint32(b) << (i % 4 * 8)
 	}
 	data(&k.out, "config", words)
+	data(&k.out, "less", []uint32{0xcb400000})
 	if !k.sparse {
 		return
 	}
@@ -183,23 +211,21 @@ func (k *intTile) prologue() {
 	k.p("VMOVDQU64 Z0, (R15)")
 	k.p("MOVQ tokens+%d(FP), R8", k.arg("tokens"))
 	k.p("MOVQ block+%d(FP), DX", k.arg("block"))
-	k.p("MOVQ R8, R9")
-	k.p("MOVQ $16, R10")
-	k.p("CMPQ R9, R10")
-	k.p("CMOVQGT R10, R9") // rows of the first A tile
-	k.p("MOVQ R8, R11")
-	k.p("SUBQ $16, R11")
-	k.p("CMOVQLE R9, R11") // of the second
-	for t, r := range []string{"R9", "R11", "R9", "R11"} {
-		k.p("MOVB %s, %d(R15)", r, 48+t)
-	}
-	k.p("MOVB DX, %d(R15)", 16+2*2)
-	k.p("MOVB DX, %d(R15)", 16+2*3)
+	k.p("LEAQ -1(R8), R9")
+	k.p("MOVQ R9, R11")
+	k.p("SHRQ $4, R9") // the last A tile
+	k.p("ANDQ $15, R11")
+	k.p("INCQ R11") // its rows
+	k.p("MOVB R11, %d(R15)(R9*1)", 48)
+	k.p("MOVB R11, %d(R15)", 48+5)
+	k.p("MOVB DX, %d(R15)", 16+2*4)
+	k.p("MOVB DX, %d(R15)", 16+2*5)
 	k.p("MOVQ DX, R9")
 	k.p("SHRQ $2, R9")
-	k.p("MOVB R9, %d(R15)", 48+4)
+	k.p("MOVB R9, %d(R15)", 48+6)
 	k.emitBytes(memory(none, 0x49, 0, "R15", "", 0), "LDTILECFG (R15)")
 
+	k.broadcastWord(0x4b400000, moreReg)
 	if k.bits == 4 {
 		k.broadcastWord(0x3d800000, sixteenth)
 		k.broadcastWord(0xf0f0f0f0, nibbles)
@@ -246,7 +272,11 @@ func (k *intTile) prologue() {
 	k.p("MOVQ R12, %d(R15)", localScale)
 	k.p("MOVQ $64, AX")
 	k.p("XORQ R14, R14")
-	k.p("CMPQ R8, $16")
-	k.p("JGT startmore")
-	k.p("JEQ startfull")
+	last := intShapes[0].name
+	for _, s := range intShapes[1:] {
+		k.p("CMPQ R8, $%d", s.least)
+		k.p("JLT start%s", last)
+		last = s.name
+	}
+	k.p("JMP start%s", last)
 }

@@ -11,6 +11,7 @@ func (k *intTile) jump(op, part string) {
 // loop goes over the blocks of all row tiles. What is beyond the last is made of
 // the last tile again, and of no use, so that no stage needs a condition.
 func (k *intTile) loop() {
+	k.to, k.at0 = "(R9)", 0
 	k.at("start")
 	k.p("TESTQ CX, CX")
 	k.jump("JZ", "store")
@@ -46,7 +47,7 @@ func (k *intTile) loop() {
 // steady does one block in each stage. The order of the stages is the fastest of
 // those that were measured, with another thread on the core.
 func (k *intTile) steady() {
-	k.scale()
+	k.scale(0)
 	var expand, sums []func()
 	from := 0
 	if k.halves == 1 {
@@ -70,6 +71,14 @@ func (k *intTile) steady() {
 		k.sum(i)()
 	}
 	k.at("summed")
+}
+
+// activations is the register of an A tile.
+func (k *intTile) activations(h int) int {
+	if h == k.halves-1 {
+		return 5
+	}
+	return 4
 }
 
 // forward goes to the next place of the ring.
@@ -122,7 +131,7 @@ func (k *intTile) prefetch(line int) {
 	}
 }
 
-// expand makes a B tile at R9 of the block at SI.
+// expand makes a B tile, at k.at0 from k.to, of the block at SI.
 func (k *intTile) expand(name string) []func() {
 	if k.sparse {
 		return k.expandSparse()
@@ -188,7 +197,7 @@ func (k *intTile) expandSparse() (parts []func()) {
 			k.p("VPERMD %s, %s, %s", table, positions, control)
 			k.p("VPORD %s, %s, %s", laneTable, control, control)
 			k.p("VPSHUFB %s, %s, %s", control, codes, control)
-			k.p("VMOVDQU64 %s, %d(R9)", control, 64*group)
+			k.p("VMOVDQU64 %s, %d%s", control, k.at0+64*group, k.to)
 		})
 	}
 	return parts
@@ -205,8 +214,8 @@ func (k *intTile) expandNibbles(name string) (parts []func()) {
 			k.p("VPSLLD $4, %s, %s", high, low)
 			k.p("VPANDD %s, %s, %s", nibbles, low, low)
 			k.p("VPANDD %s, %s, %s", nibbles, high, high)
-			k.p("VMOVDQU64 %s, %d(R9)", low, 128*i)
-			k.p("VMOVDQU64 %s, %d(R9)", high, 128*i+64)
+			k.p("VMOVDQU64 %s, %d%s", low, k.at0+128*i, k.to)
+			k.p("VMOVDQU64 %s, %d%s", high, k.at0+128*i+64, k.to)
 		}
 	}
 	k.p("CMPQ DX, $32")
@@ -225,24 +234,24 @@ func (k *intTile) expandNibbles(name string) (parts []func()) {
 func (k *intTile) multiply(name string) {
 	if k.expands() {
 		k.p("LEAQ (R15)(R14*1), R12")
-		k.load(4, "R12", "AX", intRing)
+		k.load(6, "R12", "AX", intRing)
 	} else {
 		for i := range 8 {
 			k.prefetch(i)
 		}
-		k.load(4, "SI", "AX", 0)
+		k.load(6, "SI", "AX", 0)
 	}
 	for h := range k.halves {
 		k.zero(h)
 		if h == 0 {
-			k.load(2, "DI", "DX", 0)
+			k.load(k.activations(h), "DI", "DX", 0)
 		} else {
 			k.p("MOVQ DX, R12")
 			k.p("SHLQ $4, R12")
 			k.p("ADDQ DI, R12")
-			k.load(3, "R12", "DX", 0)
+			k.load(k.activations(h), "R12", "DX", 0)
 		}
-		k.dotInt(h, 2+h, 4)
+		k.dotInt(h, k.activations(h), 6)
 	}
 	k.p("ADDQ BX, DI")
 	if !k.expands() {
@@ -262,25 +271,35 @@ func (k *intTile) multiply(name string) {
 	k.at("multiplied" + name)
 }
 
-// scale loads the scales of the rows.
-func (k *intTile) scale() {
-	k.p("VCVTPH2PS (R11), %s", scaleReg)
+// scale loads the scales of the rows, of so many blocks on.
+func (k *intTile) scale(block int) {
+	k.p("VCVTPH2PS %d(R11), %s", 32*block, scaleReg)
 	if k.bits == 4 {
 		k.p("VMULPS %s, %s, %s", sixteenth, scaleReg, scaleReg)
 	}
+	k.p("VMULPS.BCST less<>(SB), %s, %s", scaleReg, lessReg)
 }
 
-// sum scales the block's sums of token i and adds them.
+// addDot scales 16 rows' sums of a token, in a block, and adds them. Beside AMX the
+// processor does arithmetic in f32 on one port only: so the sums, below 2²² in
+// magnitude, become f32 by an integer addition, more by 1.5·2²³, which the product
+// with the scale has less again; its one rounding is that of the exact product.
+func (k *intTile) addDot(dots string, at int, scales string, scale int, sum string) {
+	const v = "Z18"
+	k.p("VPADDD %d(%s), %s, %s", at, dots, moreReg, v)
+	k.p("VFMADD213PS %s, %s, %s", lessReg, scaleReg, v)
+	k.p("VFMADD231PS.BCST %d(%s), %s, %s", scale, scales, v, sum)
+}
+
+// sum does so for token i.
 func (k *intTile) sum(i int) func() {
 	return func() {
-		v, sum := "Z18", fmt.Sprintf("Z%d", i)
-		k.p("VCVTDQ2PS %d(R13), %s", 1024+64*i, v)
-		k.p("VMULPS %s, %s, %s", scaleReg, v, v)
+		sum := fmt.Sprintf("Z%d", i)
 		if i >= 16 {
 			sum = "Z19"
 			k.p("VMOVUPS %d(R15), %s", intSums+64*(i-16), sum)
 		}
-		k.p("VFMADD231PS.BCST %d(R10), %s, %s", 4*i, v, sum)
+		k.addDot("R13", 1024+64*i, "R10", 4*i, sum)
 		if i >= 16 {
 			k.p("VMOVUPS %s, %d(R15)", sum, intSums+64*(i-16))
 		}
@@ -309,6 +328,11 @@ func (k *intTile) store() {
 		k.p("ADDQ %d(R15), R12", localLdy)
 	}
 	k.at("stored")
+	k.nextTile()
+}
+
+// nextTile returns, or prepares what is to be added of the next row tile.
+func (k *intTile) nextTile() {
 	k.p("ADDQ $64, %d(R15)", localY)
 	k.p("DECQ tiles+%d(FP)", k.arg("tiles"))
 	k.p("JZ done")
