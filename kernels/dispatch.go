@@ -73,11 +73,26 @@ func (c *CPU) denseTypes(bits int) denseTypes {
 	}
 }
 
-// maxTokens is the largest token tile.
-const maxTokens = 32
+// maxTokens is the largest token tile of floats, and maxIntTokens of integers.
+const (
+	maxTokens    = 32
+	maxIntTokens = 64
+)
+
+// anyTokens is how many tokens kernels take any number up to, 0 of others.
+func (c *CPU) anyTokens(t denseTypes) int {
+	switch {
+	case t == bf16amx:
+		return maxTokens
+	case c.listed(t, maxIntTokens):
+		return maxIntTokens
+	default:
+		return 0
+	}
+}
 
 // tokenTiles are the token tiles that the dense kernels come in, ascending; but
-// those on AMX take any number up to maxTokens.
+// those on AMX take any number.
 func (c *CPU) tokenTiles() []int {
 	switch {
 	case c.isa >= AVX512:

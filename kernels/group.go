@@ -19,7 +19,7 @@ type group struct {
 	bs       []*packed // the B's of the sections, each once
 	forms    []form    // those of x that B's and sections read
 	after    []form    // of what each B gives
-	any      bool      // all kernels take any number of tokens
+	most     int       // tokens that all kernels take any number up to, or 0
 	bias     []float32 // [out] or nil
 	mem      []byte    // all weights
 }
@@ -249,17 +249,21 @@ func (g *group) connect() {
 		}
 		return i
 	}
-	g.any = true
-	takesAny := func(m *packed) { g.any = g.any && g.c.listed(m.types, maxTokens) }
+	g.most = maxIntTokens
+	takes := func(m *packed) {
+		if most := g.c.anyTokens(m.types); most < g.most {
+			g.most = most
+		}
+	}
 	for _, b := range g.bs {
 		b.x = reads(b.form())
-		takesAny(b)
+		takes(b)
 	}
 	for i := range g.sections {
 		s := &g.sections[i]
-		takesAny(s.w)
+		takes(s.w)
 		if s.a != nil {
-			takesAny(s.a)
+			takes(s.a)
 		}
 		if s.b < 0 {
 			s.x = reads(s.w.form())

@@ -135,7 +135,7 @@ func (j *linearJob) lanesTile(s *linearScratch, sec *section, first, end, tile i
 		j.emit(s.u, ld, row, rows, sec.first+from, to-from)
 		return
 	}
-	plan := j.c.planTiles(false, rows) // all are full but those at the end of dst
+	plan := j.c.planTiles(0, rows) // all are full but those at the end of dst
 	for u := from; u < to; u += unit {
 		for i := range plan.tiles() {
 			at, n, mr := plan.tile(i)

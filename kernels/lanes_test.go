@@ -26,7 +26,7 @@ func TestLanesPlan(t *testing.T) {
 					if !known {
 						t.Fatalf("%d rows, tile %d: no kernel for %d tokens", rows, i, mr)
 					}
-					a := c.planTiles(false, n)
+					a := c.planTiles(0, n)
 					if _, used, size := a.tile(a.tiles() - 1); used != size && i < p.tiles()-1 {
 						t.Fatalf("%d rows, tile %d of %d: its last tile for A has %d of %d", rows, i, mr, used, size)
 					}

@@ -10,12 +10,18 @@ type tokenPlan struct {
 	last      int // tokens of the tile for the rest, 0 where nothing is left
 }
 
-func (c *CPU) plan(t denseTypes, rows int) tokenPlan { return c.planTiles(t == bf16amx, rows) }
+func (c *CPU) plan(t denseTypes, rows int) tokenPlan {
+	if t == bf16amx {
+		return c.planTiles(maxTokens, rows)
+	}
+	return c.planTiles(0, rows)
+}
 
-// planTiles is a plan of kernels that take any number of tokens, or do not.
-func (c *CPU) planTiles(any bool, rows int) tokenPlan {
-	if any {
-		return tokenPlan{rows: rows, full: rows / maxTokens, big: maxTokens, last: rows % maxTokens}
+// planTiles is a plan of kernels that take any number of tokens up to most, or, where
+// that is 0, do not.
+func (c *CPU) planTiles(most, rows int) tokenPlan {
+	if most > 0 {
+		return tokenPlan{rows: rows, full: rows / most, big: most, last: rows % most}
 	}
 	shapes := c.tokenTiles()
 	big := shapes[len(shapes)-1]
@@ -114,7 +120,7 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 		return
 	}
 	j.c = j.g.c
-	j.plan = j.c.planTiles(j.g.any, j.dst.rows)
+	j.plan = j.c.planTiles(j.g.most, j.dst.rows)
 	j.prepare()
 	for j.stage = packX; j.stage <= multiply; j.stage++ {
 		j.divide()
