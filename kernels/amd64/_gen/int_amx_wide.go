@@ -95,6 +95,7 @@ func (k *intTile) wide() {
 	k.p("LEAQ %d(R10)(R12*1), R10", -64*n)
 	k.p("CMPQ %d(R15), $0", localAdds)
 	k.jump("JNE", "loop")
+	k.nextTile()
 	k.at("store")
 	k.storeWide()
 }
@@ -122,6 +123,8 @@ func (k *intTile) chunk() {
 	k.p("LEAQ %d(R15), R13", wideDots)
 	k.p("LEAQ %d(R15), R12", wideSums)
 	k.p("MOVQ R12, %d(R15)", localSum)
+	k.p("MOVQ %d(R15), R12", localY)
+	k.p("MOVQ R12, %d(R15)", localStep)
 	k.p("MOVQ tokens+%d(FP), R12", k.arg("tokens"))
 	k.p("MOVQ R12, %d(R15)", localLeft)
 	k.p("MOVQ $%d, %d(R15)", k.halves, localSteps)
@@ -204,14 +207,12 @@ func (k *intTile) stepWide() {
 		expand = k.expand("")
 	}
 	k.loadWeights()
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
-	}
+	k.loadSums("")
 	k.p("MOVQ R10, R8")
 	k.p("MOVQ R13, R12")
 	for b := range n {
 		k.scale(b)
+		k.less()
 		parts := expand[b*len(expand)/n : (b+1)*len(expand)/n]
 		if k.least == 16*n {
 			interleave(parts, k.addTile(""))
@@ -226,11 +227,57 @@ func (k *intTile) stepWide() {
 			k.p("ADDQ BX, R8")
 		}
 	}
+	k.keepSums("")
+	k.multiplied("")
+}
+
+// loadSums loads the step's tokens' sums, nothing in a row tile's first chunk.
+func (k *intTile) loadSums(name string) {
+	k.p("MOVQ %d(R15), R12", localAdds)
+	k.p("CMPQ R12, k+%d(FP)", k.arg("k"))
+	k.jump("JEQ", "fresh"+name)
+	k.p("MOVQ %d(R15), R8", localSum)
+	for i := range 16 {
+		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
+	}
+	k.jump("JMP", "loaded"+name)
+	k.at("fresh" + name)
+	for i := range 16 {
+		k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+	}
+	k.at("loaded" + name)
+}
+
+// keepSums stores them; after the last chunk to y, or added to it: here, since 64
+// lines of y at once would hold up the stores of tiles.
+func (k *intTile) keepSums(name string) {
+	k.p("MOVQ %d(R15), R12", localAdds)
+	k.p("CMPQ R12, %d(R15)", localAdd)
+	k.jump("JEQ", "last"+name)
 	k.p("MOVQ %d(R15), R8", localSum)
 	for i := range 16 {
 		k.p("VMOVUPS Z%d, %d(R8)", i, 64*i)
 	}
-	k.multiplied("")
+	k.jump("JMP", "kept"+name)
+	k.at("last" + name)
+	k.p("MOVQ %d(R15), R8", localLdy)
+	k.p("MOVQ %d(R15), R12", localStep)
+	k.p("CMPQ add+%d(FP), $0", k.arg("add"))
+	k.jump("JEQ", "over"+name)
+	for i := range 16 {
+		k.enoughWide(i, "over"+name)
+		k.p("VADDPS (R12), Z%d, Z%d", i, i)
+		k.p("ADDQ R8, R12")
+	}
+	k.at("over" + name)
+	k.p("MOVQ %d(R15), R12", localStep)
+	for i := range 16 {
+		k.enoughWide(i, "kept"+name)
+		k.p("VMOVUPS Z%d, (R12)", i)
+		k.p("ADDQ R8, R12")
+	}
+	k.p("MOVQ R12, %d(R15)", localStep)
+	k.at("kept" + name)
 }
 
 // addTile scales and adds the sums of a block, at R12, with the tokens' scales at R8.
@@ -253,28 +300,39 @@ func (k *intTile) addPart() {
 	k.p("TESTQ R12, R12")
 	k.jump("JZ", "none")
 	k.p("MOVQ R12, %d(R15)", localCount)
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
-	}
+	k.loadSums("part")
 	k.p("MOVQ R10, R8")
 	k.p("MOVQ R13, R12")
 	k.at("count")
 	k.scale(0)
+	k.less()
 	interleave(k.addTile("counted"))
 	k.p("ADDQ $32, R11")
 	k.p("ADDQ BX, R8")
 	k.p("ADDQ R9, R12")
 	k.p("DECQ %d(R15)", localCount)
 	k.jump("JNZ", "count")
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS Z%d, %d(R8)", i, 64*i)
-	}
+	k.keepSums("part")
 	k.p("MOVQ %d(R15), R12", localAdd)
 	k.p("SHLQ $5, R12")
 	k.p("SUBQ R12, R11")
 	k.at("none")
+}
+
+// less makes what addDot takes off.
+func (k *intTile) less() {
+	k.p("VMULPS.BCST less<>(SB), %s, %s", scaleReg, lessReg)
+}
+
+// addDot scales 16 rows' sums of a token, in a block, and adds them. Beside AMX the
+// processor does arithmetic in f32 on one port only: so the sums, below 2²² in
+// magnitude, become f32 by an integer addition, more by 1.5·2²³, which the product
+// with the scale has less again; its one rounding is that of the exact product.
+func (k *intTile) addDot(dots string, at int, scales string, scale int, sum string) {
+	const v = "Z18"
+	k.p("VPADDD %d(%s), %s, %s", at, dots, moreReg, v)
+	k.p("VFMADD213PS %s, %s, %s", lessReg, scaleReg, v)
+	k.p("VFMADD231PS.BCST %d(%s), %s, %s", scale, scales, v, sum)
 }
 
 // enoughWide jumps if the step has no more than i tokens.
@@ -285,7 +343,7 @@ func (k *intTile) enoughWide(i int, to string) {
 	}
 }
 
-// storeWide writes a row tile's sums to y, or adds them, and clears them.
+// storeWide does so where there are no blocks.
 func (k *intTile) storeWide() {
 	k.p("MOVQ %d(R15), R12", localY)
 	k.p("LEAQ %d(R15), R13", wideSums)
