@@ -3,16 +3,17 @@ package main
 import "fmt"
 
 // wide goes over the blocks in chunks of as many as there are A tiles, n, so that
-// a token's f32 sums are loaded and stored once a chunk. In a chunk's step j the
-// sums of the chunk before of the tokens of A tile j are scaled and added, of all
-// its blocks; and block j is multiplied by all A tiles. So the step reads n tiles
-// of sums, then writes n in their places: the n by n tiles lie by block and A tile
-// in one chunk, by A tile and block in the next. A row tile's last chunk may have
-// fewer blocks.
+// a token's f32 sums are loaded and stored once a chunk. In a chunk's step j, the
+// sums of the chunk before, of the tokens of A tile j, are scaled and added, of all
+// its blocks; those of block j, multiplied in the step before, are written in their
+// places by all A tiles; and the next block is multiplied. So the n by n places lie
+// by block and A tile in one chunk, by A tile and block in the next. A row tile's
+// last chunk may have fewer blocks, see part.
 //
-// R13 is where the step's places begin, R9 the bytes from one to the next; R10
-// scales of the step's tokens, R14 place of this block in the ring. R8 and R12
-// are free.
+// SI, CX, DI, DX, BX and R11 are as in loop. R13 is where the step's places begin,
+// R9 the bytes from one to the next; R10 scales of the step's tokens; R14 place in
+// the ring of the weights to expand, after which those to multiply are; AX 64; R8
+// and R12 are free.
 func (k *intTile) wide() {
 	n := k.halves
 	k.to, k.at0 = "(R15)(R14*1)", wideRing
@@ -214,12 +215,8 @@ func (k *intTile) stepWide() {
 		k.scale(b)
 		k.less()
 		parts := expand[b*len(expand)/n : (b+1)*len(expand)/n]
-		if k.least == 16*n {
-			interleave(parts, k.addTile(""))
-		} else {
-			interleave(parts)
-			interleave(k.addTile(fmt.Sprintf("added%d", b)))
-		}
+		interleave(parts)
+		k.addTile(fmt.Sprintf("added%d", b))
 		k.storeTile(b, "R12", "AX", 0)
 		k.multiplyTile(b)
 		if b < n-1 {
@@ -281,17 +278,12 @@ func (k *intTile) keepSums(name string) {
 }
 
 // addTile scales and adds the sums of a block, at R12, with the tokens' scales at R8.
-func (k *intTile) addTile(end string) (parts []func()) {
+func (k *intTile) addTile(end string) {
 	for i := range 16 {
-		parts = append(parts, func() {
-			k.enoughWide(i, end)
-			k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
-		})
+		k.enoughWide(i, end)
+		k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
 	}
-	if end != "" {
-		parts = append(parts, func() { k.at(end) })
-	}
-	return parts
+	k.at(end)
 }
 
 // addPart adds the sums of a chunk of any number of blocks.
@@ -306,7 +298,7 @@ func (k *intTile) addPart() {
 	k.at("count")
 	k.scale(0)
 	k.less()
-	interleave(k.addTile("counted"))
+	k.addTile("counted")
 	k.p("ADDQ $32, R11")
 	k.p("ADDQ BX, R8")
 	k.p("ADDQ R9, R12")
