@@ -45,7 +45,21 @@ func DenseBF16F32(w []uint16, x []float32, k, mr int, y []float32, ldy int, add 
 }
 
 func fma(a, b, c float32) float32 {
-	return float32(math.FMA(float64(a), float64(b), float64(c)))
+	p, d := float64(a)*float64(b), float64(c) // p is exact
+	s := p + d
+	if bits := math.Float64bits(s); bits&1 == 0 && math.Abs(s) <= math.MaxFloat64 {
+		// What the sum lost, exactly; to odd, so that it is not rounded twice.
+		t := s - p
+		if lost := (p - (s - t)) + (d - t); lost != 0 {
+			if (lost > 0) == (s > 0) {
+				bits++
+			} else {
+				bits--
+			}
+			s = math.Float64frombits(bits)
+		}
+	}
+	return float32(s)
 }
 
 func fromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }

@@ -82,6 +82,7 @@ const (
 	localCount  = intLocals + 136 // blocks to add, likewise
 	localReads  = intLocals + 144 // blocks of a tile still to read
 	localRest   = intLocals + 152 // bytes from a block's last A tile to the next block
+	localStep   = intLocals + 160 // where the step's tokens begin in y
 )
 
 func intTiles() []*intTile {

@@ -277,29 +277,19 @@ func (k *intTile) scale(block int) {
 	if k.bits == 4 {
 		k.p("VMULPS %s, %s, %s", sixteenth, scaleReg, scaleReg)
 	}
-	k.p("VMULPS.BCST less<>(SB), %s, %s", scaleReg, lessReg)
 }
 
-// addDot scales 16 rows' sums of a token, in a block, and adds them. Beside AMX the
-// processor does arithmetic in f32 on one port only: so the sums, below 2²² in
-// magnitude, become f32 by an integer addition, more by 1.5·2²³, which the product
-// with the scale has less again; its one rounding is that of the exact product.
-func (k *intTile) addDot(dots string, at int, scales string, scale int, sum string) {
-	const v = "Z18"
-	k.p("VPADDD %d(%s), %s, %s", at, dots, moreReg, v)
-	k.p("VFMADD213PS %s, %s, %s", lessReg, scaleReg, v)
-	k.p("VFMADD231PS.BCST %d(%s), %s, %s", scale, scales, v, sum)
-}
-
-// sum does so for token i.
+// sum scales the block's sums of token i and adds them.
 func (k *intTile) sum(i int) func() {
 	return func() {
-		sum := fmt.Sprintf("Z%d", i)
+		v, sum := "Z18", fmt.Sprintf("Z%d", i)
 		if i >= 16 {
 			sum = "Z19"
 			k.p("VMOVUPS %d(R15), %s", intSums+64*(i-16), sum)
 		}
-		k.addDot("R13", 1024+64*i, "R10", 4*i, sum)
+		k.p("VCVTDQ2PS %d(R13), %s", 1024+64*i, v)
+		k.p("VMULPS %s, %s, %s", scaleReg, v, v)
+		k.p("VFMADD231PS.BCST %d(R10), %s, %s", 4*i, v, sum)
 		if i >= 16 {
 			k.p("VMOVUPS %s, %d(R15)", sum, intSums+64*(i-16))
 		}

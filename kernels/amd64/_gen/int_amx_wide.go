@@ -3,16 +3,17 @@ package main
 import "fmt"
 
 // wide goes over the blocks in chunks of as many as there are A tiles, n, so that
-// a token's f32 sums are loaded and stored once a chunk. In a chunk's step j the
-// sums of the chunk before of the tokens of A tile j are scaled and added, of all
-// its blocks; and block j is multiplied by all A tiles. So the step reads n tiles
-// of sums, then writes n in their places: the n by n tiles lie by block and A tile
-// in one chunk, by A tile and block in the next. A row tile's last chunk may have
-// fewer blocks.
+// a token's f32 sums are loaded and stored once a chunk. In a chunk's step j, the
+// sums of the chunk before, of the tokens of A tile j, are scaled and added, of all
+// its blocks; those of block j, multiplied in the step before, are written in their
+// places by all A tiles; and the next block is multiplied. So the n by n places lie
+// by block and A tile in one chunk, by A tile and block in the next. A row tile's
+// last chunk may have fewer blocks, see part.
 //
-// R13 is where the step's places begin, R9 the bytes from one to the next; R10
-// scales of the step's tokens, R14 place of this block in the ring. R8 and R12
-// are free.
+// SI, CX, DI, DX, BX and R11 are as in loop. R13 is where the step's places begin,
+// R9 the bytes from one to the next; R10 scales of the step's tokens; R14 place in
+// the ring of the weights to expand, after which those to multiply are; AX 64; R8
+// and R12 are free.
 func (k *intTile) wide() {
 	n := k.halves
 	k.to, k.at0 = "(R15)(R14*1)", wideRing
@@ -95,6 +96,7 @@ func (k *intTile) wide() {
 	k.p("LEAQ %d(R10)(R12*1), R10", -64*n)
 	k.p("CMPQ %d(R15), $0", localAdds)
 	k.jump("JNE", "loop")
+	k.nextTile()
 	k.at("store")
 	k.storeWide()
 }
@@ -122,6 +124,8 @@ func (k *intTile) chunk() {
 	k.p("LEAQ %d(R15), R13", wideDots)
 	k.p("LEAQ %d(R15), R12", wideSums)
 	k.p("MOVQ R12, %d(R15)", localSum)
+	k.p("MOVQ %d(R15), R12", localY)
+	k.p("MOVQ R12, %d(R15)", localStep)
 	k.p("MOVQ tokens+%d(FP), R12", k.arg("tokens"))
 	k.p("MOVQ R12, %d(R15)", localLeft)
 	k.p("MOVQ $%d, %d(R15)", k.halves, localSteps)
@@ -204,21 +208,15 @@ func (k *intTile) stepWide() {
 		expand = k.expand("")
 	}
 	k.loadWeights()
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
-	}
+	k.loadSums("")
 	k.p("MOVQ R10, R8")
 	k.p("MOVQ R13, R12")
 	for b := range n {
 		k.scale(b)
+		k.less()
 		parts := expand[b*len(expand)/n : (b+1)*len(expand)/n]
-		if k.least == 16*n {
-			interleave(parts, k.addTile(""))
-		} else {
-			interleave(parts)
-			interleave(k.addTile(fmt.Sprintf("added%d", b)))
-		}
+		interleave(parts)
+		k.addTile(fmt.Sprintf("added%d", b))
 		k.storeTile(b, "R12", "AX", 0)
 		k.multiplyTile(b)
 		if b < n-1 {
@@ -226,25 +224,66 @@ func (k *intTile) stepWide() {
 			k.p("ADDQ BX, R8")
 		}
 	}
+	k.keepSums("")
+	k.multiplied("")
+}
+
+// loadSums loads the step's tokens' sums, nothing in a row tile's first chunk.
+func (k *intTile) loadSums(name string) {
+	k.p("MOVQ %d(R15), R12", localAdds)
+	k.p("CMPQ R12, k+%d(FP)", k.arg("k"))
+	k.jump("JEQ", "fresh"+name)
+	k.p("MOVQ %d(R15), R8", localSum)
+	for i := range 16 {
+		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
+	}
+	k.jump("JMP", "loaded"+name)
+	k.at("fresh" + name)
+	for i := range 16 {
+		k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+	}
+	k.at("loaded" + name)
+}
+
+// keepSums stores them; after the last chunk to y, or added to it: here, since 64
+// lines of y at once would hold up the stores of tiles.
+func (k *intTile) keepSums(name string) {
+	k.p("MOVQ %d(R15), R12", localAdds)
+	k.p("CMPQ R12, %d(R15)", localAdd)
+	k.jump("JEQ", "last"+name)
 	k.p("MOVQ %d(R15), R8", localSum)
 	for i := range 16 {
 		k.p("VMOVUPS Z%d, %d(R8)", i, 64*i)
 	}
-	k.multiplied("")
+	k.jump("JMP", "kept"+name)
+	k.at("last" + name)
+	k.p("MOVQ %d(R15), R8", localLdy)
+	k.p("MOVQ %d(R15), R12", localStep)
+	k.p("CMPQ add+%d(FP), $0", k.arg("add"))
+	k.jump("JEQ", "over"+name)
+	for i := range 16 {
+		k.enoughWide(i, "over"+name)
+		k.p("VADDPS (R12), Z%d, Z%d", i, i)
+		k.p("ADDQ R8, R12")
+	}
+	k.at("over" + name)
+	k.p("MOVQ %d(R15), R12", localStep)
+	for i := range 16 {
+		k.enoughWide(i, "kept"+name)
+		k.p("VMOVUPS Z%d, (R12)", i)
+		k.p("ADDQ R8, R12")
+	}
+	k.p("MOVQ R12, %d(R15)", localStep)
+	k.at("kept" + name)
 }
 
 // addTile scales and adds the sums of a block, at R12, with the tokens' scales at R8.
-func (k *intTile) addTile(end string) (parts []func()) {
+func (k *intTile) addTile(end string) {
 	for i := range 16 {
-		parts = append(parts, func() {
-			k.enoughWide(i, end)
-			k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
-		})
+		k.enoughWide(i, end)
+		k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
 	}
-	if end != "" {
-		parts = append(parts, func() { k.at(end) })
-	}
-	return parts
+	k.at(end)
 }
 
 // addPart adds the sums of a chunk of any number of blocks.
@@ -253,28 +292,39 @@ func (k *intTile) addPart() {
 	k.p("TESTQ R12, R12")
 	k.jump("JZ", "none")
 	k.p("MOVQ R12, %d(R15)", localCount)
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS %d(R8), Z%d", 64*i, i)
-	}
+	k.loadSums("part")
 	k.p("MOVQ R10, R8")
 	k.p("MOVQ R13, R12")
 	k.at("count")
 	k.scale(0)
-	interleave(k.addTile("counted"))
+	k.less()
+	k.addTile("counted")
 	k.p("ADDQ $32, R11")
 	k.p("ADDQ BX, R8")
 	k.p("ADDQ R9, R12")
 	k.p("DECQ %d(R15)", localCount)
 	k.jump("JNZ", "count")
-	k.p("MOVQ %d(R15), R8", localSum)
-	for i := range 16 {
-		k.p("VMOVUPS Z%d, %d(R8)", i, 64*i)
-	}
+	k.keepSums("part")
 	k.p("MOVQ %d(R15), R12", localAdd)
 	k.p("SHLQ $5, R12")
 	k.p("SUBQ R12, R11")
 	k.at("none")
+}
+
+// less makes what addDot takes off.
+func (k *intTile) less() {
+	k.p("VMULPS.BCST less<>(SB), %s, %s", scaleReg, lessReg)
+}
+
+// addDot scales 16 rows' sums of a token, in a block, and adds them. Beside AMX the
+// processor does arithmetic in f32 on one port only: so the sums, below 2²² in
+// magnitude, become f32 by an integer addition, more by 1.5·2²³, which the product
+// with the scale has less again; its one rounding is that of the exact product.
+func (k *intTile) addDot(dots string, at int, scales string, scale int, sum string) {
+	const v = "Z18"
+	k.p("VPADDD %d(%s), %s, %s", at, dots, moreReg, v)
+	k.p("VFMADD213PS %s, %s, %s", lessReg, scaleReg, v)
+	k.p("VFMADD231PS.BCST %d(%s), %s, %s", scale, scales, v, sum)
 }
 
 // enoughWide jumps if the step has no more than i tokens.
@@ -285,7 +335,7 @@ func (k *intTile) enoughWide(i int, to string) {
 	}
 }
 
-// storeWide writes a row tile's sums to y, or adds them, and clears them.
+// storeWide does so where there are no blocks.
 func (k *intTile) storeWide() {
 	k.p("MOVQ %d(R15), R12", localY)
 	k.p("LEAQ %d(R15), R13", wideSums)
