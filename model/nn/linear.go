@@ -51,16 +51,15 @@ type Armor struct {
 func (a *Armor) part(compute kernels.DType, w Weights) kernels.Part {
 	m := a.Module
 	p := kernels.Part{Name: m.Name, Core: m.Core, A: m.A, B: m.B, Type: kernels.BF16, Bias: a.Bias}
-	coded := m.Layout.Quant()
+	bits, coded := w.bits(checkpoint.BF16), m.Layout.Quant()
 	switch {
-	case w == WeightsF32, compute == kernels.F32 && w == WeightsAuto && coded != kernels.Quant{}:
+	case w == WeightsF32, compute == kernels.F32 && bits == 0 && w != WeightsBF16 && coded != kernels.Quant{}:
 		p.Type = kernels.F32
 	case compute == kernels.F32, w == WeightsBF16:
-	case w == WeightsAuto:
+	case bits == 0:
 		p.Quant, p.Wrappers = coded, m.Layout.WrapperQuant()
 	case m.Core.Cols()%coreGroup == 0:
-		p.Quant = kernels.Quant{Bits: w.bits(checkpoint.BF16), Group: coreGroup}
-		p.Wrappers = wrapperQuant(m.A, m.B)
+		p.Quant, p.Wrappers = kernels.Quant{Bits: bits, Group: coreGroup}, wrapperQuant(m.A, m.B)
 	}
 	return p
 }
