@@ -118,8 +118,12 @@ func TestRealGGUFBits(t *testing.T) {
 }
 
 // clearMargin is what the margin of a golden token must exceed. Rounding Q4_1 to 8
-// bits shifts logits by up to 0.17 here.
-func clearMargin(storage string) float64 {
+// bits shifts logits by up to 0.17 here. Activations in int8, as backends that
+// compute in bf16 have them, shift single logits of SmolLM2 by up to 1.8.
+func clearMargin(storage string, compute kernels.DType) float64 {
+	if compute == kernels.BF16 {
+		return 0.3
+	}
 	if strings.Contains(storage, "Q4_1 as int8 in groups of 32, rounded") {
 		return 0.2
 	}
@@ -150,10 +154,13 @@ func TestRealGGUFGreedy(t *testing.T) {
 							continue
 						}
 						differ = append(differ, fmt.Sprintf("%s %d (%.3f)", c.Prompt, i, c.Margin[i]))
-						if c.Margin[i] > clearMargin(e.m.Storage) {
+						if c.Margin[i] > clearMargin(e.m.Storage, o.compute) {
 							t.Errorf("%s, greedy token %d: got %d, want %d (margin %v)", c.Prompt, i, got, want, c.Margin[i])
 						}
 					}
+				}
+				if 20*len(differ) > steps {
+					t.Errorf("%d of %d tokens differ, more than a twentieth", len(differ), steps)
 				}
 				info, err := os.Stat(path)
 				if err != nil {
