@@ -6,15 +6,18 @@ import "armor/kernels/ref"
 // in L2, and the core's weights are read from there for the next ones.
 const chunkTiles = 16
 
-// blocksPerTask joins blocks of B to whole scales of what is packed after it, 64
-// inputs.
-func blocksPerTask(block int) int {
+// wholes is the least number of pieces that are whole units together.
+func wholes(piece, unit int) int {
 	n := 1
-	for n*block%ref.SparseBlock != 0 {
+	for n*piece%unit != 0 {
 		n++
 	}
 	return n
 }
+
+// blocksPerTask joins blocks of B to whole scales of what is packed after it, 64
+// inputs.
+func blocksPerTask(block int) int { return wholes(block, ref.SparseBlock) }
 
 // rowsAtOnce bounds the rows of B or of units of A that go together: calls cost
 // little beside them, and a tile of tokens is read less often.
@@ -32,13 +35,10 @@ func (j *linearJob) unitsAtOnce(s *section) int { return max(1, rowsAtOnce/s.uni
 // fills is how many token tiles of what region i holds are packed at once: with
 // tokens in the lanes, as many as are whole vectors.
 func (j *linearJob) fills(i int) int {
-	n := 1
 	if j.regions[i].form.lanes {
-		for n*j.plan.big%lanesTokens != 0 {
-			n++
-		}
+		return wholes(j.plan.big, lanesTokens)
 	}
-	return n
+	return 1
 }
 
 // blocksOfB computes blocks first … end-1 of z = B·x for token tiles lo … hi-1.

@@ -135,23 +135,15 @@ func denseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsaf
 		case bf16f32:
 			ref.DenseBF16F32(unsafe.Slice((*uint16)(at), 2*k*tileRows), unsafe.Slice((*float32)(x), 2*k*mr), k, mr, out, ldy, add)
 		case int8f32, int4f32:
-			bits := 8
-			if t == int4f32 {
-				bits = 4
-			}
-			scales, codes := ref.QuantTile(bits, k*ref.QuantGroup)
-			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), bits, unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
+			scales, codes := ref.QuantTile(t.bits(), k*ref.QuantGroup)
+			ref.DenseQuantF32(unsafe.Slice((*byte)(at), scales+codes), t.bits(), unsafe.Slice((*float32)(x), k*ref.QuantGroup*mr), k, mr, out, ldy, add)
 		}
 	}
 }
 
 // sparseRef is denseRef of 2:4 weights.
 func sparseRef(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, add bool) {
-	bits := 16
-	if t == f32f32 {
-		bits = 32
-	}
-	positions, values := ref.SparseTile(bits, k*sparse24.Group)
+	positions, values := ref.SparseTile(t.bits(), k*sparse24.Group)
 	from := unsafe.Slice((*float32)(x), k*sparse24.Group*mr)
 	for i := range tiles {
 		out := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), 4*tileRows*i)), (mr-1)*ldy+tileRows)

@@ -33,12 +33,17 @@ func hasVNNI() bool { return cpuid.CPU.Supports(cpuid.AVX512VNNI, cpuid.AVX512VB
 
 func pause() { amd64.Pause() }
 
+// flag is a bool as assembly takes it.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // dense runs one dense kernel, see package ref: tiles of 16 rows by mr tokens.
 func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	switch {
 	case c.isa >= AVX512BF16 && t == bf16bf16:
 		amd64.DenseBF16BF16AVX512BF16(tiles, mr, w, stride, x, k, y, ldy, add)
@@ -66,10 +71,7 @@ func (c *CPU) dense(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x
 // ints runs one kernel of integers, see ref.Int: tiles of 16 rows by mr tokens, of
 // which 2:4 kernels want them as takesU8 says.
 func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	switch {
 	case c.isa >= AVX512 && sparse && t == int8int8:
 		amd64.SparseInt8AVX512VNNI(tiles, mr, w, stride, x, k, block, y, ldy, add)
@@ -94,10 +96,7 @@ func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, s
 
 // intTiles runs a kernel of integers on AMX: 16 rows for each of w by mr tokens.
 func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	switch {
 	case sparse && t == int8int8:
 		amd64.SparseInt8AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
@@ -135,10 +134,7 @@ func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {
 
 // tiles runs a kernel on AMX: 16 rows for each of w by mr tokens.
 func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	if sparse {
 		amd64.SparseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	} else {
@@ -149,10 +145,7 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 // diagonal runs the dense kernel on AMX for blocks of tiles with inputs of their own,
 // 2k of them each.
 func (c *CPU) diagonal(w []unsafe.Pointer, tiles, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, tiles, 4*k)
 }
 
@@ -166,10 +159,7 @@ func (c *CPU) tileSums(w []unsafe.Pointer, last, tiles, mr int, x unsafe.Pointer
 
 // sparse runs one 2:4 kernel, see package ref: tiles of 16 rows by mr tokens.
 func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, x unsafe.Pointer, k int, y *float32, ldy int, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	switch {
 	case c.isa >= AVX512BF16 && t == bf16bf16:
 		amd64.SparseBF16BF16AVX512BF16(tiles, mr, w, stride, x, k, y, ldy, add)
@@ -188,10 +178,7 @@ func (c *CPU) sparse(t denseTypes, tiles, mr int, w unsafe.Pointer, stride int, 
 
 // lanesTiles runs one kernel with tokens in the lanes, see ref.Lanes.
 func (c *CPU) lanesTiles(t denseTypes, vectors int, w unsafe.Pointer, stride, values int, x unsafe.Pointer, k, tiles int, sums *float32, sum bool) {
-	add := 0
-	if sum {
-		add = 1
-	}
+	add := flag(sum)
 	switch {
 	case c.isa >= AVX512BF16 && t == bf16bf16:
 		amd64.LanesBF16BF16AVX512BF16(vectors, w, stride, values, x, k, tiles, sums, add)

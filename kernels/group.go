@@ -172,12 +172,16 @@ type source struct {
 
 // packed is a matrix of that type without memory.
 func (c *CPU) packed(rows, in, block int, sparse bool, t DType, q Quant) *packed {
-	m := &packed{rows: rows, in: in, block: block, sparse: sparse, bits: 8 * t.Size(), spread: c.isa == AVX2}
+	bits := 8 * t.Size()
 	if q != (Quant{}) {
-		m.bits, m.quant = q.Bits, q.Group
+		bits = q.Bits
 	}
-	m.types = c.denseTypes(m.bits)
-	return m
+	return &packed{rows: rows, in: in, block: block, sparse: sparse, types: c.denseTypes(bits), quant: q.Group, spread: c.isa == AVX2}
+}
+
+// stacks says whether rows of n can follow those of m, both dense.
+func (m *packed) stacks(n *packed) bool {
+	return !m.sparse && m.types == n.types && m.quant == n.quant
 }
 
 // newGroup lays out a group and lists its sources. It has no memory yet.
@@ -200,7 +204,7 @@ func (c *CPU) newGroup(parts []Part) (*group, []source, error) {
 		}
 		w := c.packed(0, g.in, 0, p.Core != nil, p.Type, p.Quant)
 		last := len(g.sections) - 1
-		if p.Core != nil || last < 0 || g.sections[last].w.sparse || g.sections[last].w.form() != w.form() || g.sections[last].w.bits != w.bits {
+		if p.Core != nil || last < 0 || !g.sections[last].w.stacks(w) {
 			g.sections = append(g.sections, section{first: g.out, w: w, b: -1})
 			last++
 		}
@@ -251,9 +255,7 @@ func (g *group) connect() {
 	}
 	g.most = maxIntTokens
 	takes := func(m *packed) {
-		if most := g.c.anyTokens(m.types); most < g.most {
-			g.most = most
-		}
+		g.most = min(g.most, g.c.anyTokens(m.types))
 	}
 	for _, b := range g.bs {
 		b.x = reads(b.form())

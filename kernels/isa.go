@@ -13,7 +13,7 @@ const (
 	AVX2                  // AVX2, FMA3, F16C, BMI2
 	AVX512                // + AVX-512 F, BW, VL, DQ
 	AVX512BF16            // + AVX512_BF16
-	AMX                   // + AMX_TILE, AMX_BF16
+	AMX                   // + AMX_TILE, AMX_BF16, AMX_INT8, AVX512_VNNI, AVX512_VBMI
 )
 
 var isaNames = [...]string{"ref", "avx2", "avx512", "avx512bf16", "amx"}

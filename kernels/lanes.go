@@ -147,8 +147,8 @@ func (j *linearJob) lanesTile(s *linearScratch, sec *section, first, end, tile i
 // lanesPiece multiplies row tiles first … first+tiles-1 of m by the piece of
 // activations that begins with group g.
 func (c *CPU) lanesPiece(m *packed, first, tiles, vectors int, x []byte, g int, sums []float32) {
-	positions, _ := ref.SparseTile(m.bits, m.in)
-	values := positions + g*m.bits*4 - 8*g // from those of the group's positions on
+	positions, _ := ref.SparseTile(m.types.bits(), m.in)
+	values := positions + g*m.types.bits()*4 - 8*g // from those of the group's positions on
 	k := min(ref.LanesGroups, m.steps()-g)
 	_ = sums[tiles*tileRows*vectors*lanesTokens-1]
 	c.lanesTiles(m.types, vectors, unsafe.Add(m.tile(first), 8*g), m.stride(), values, unsafe.Pointer(&x[0]), k, tiles, &sums[0], g > 0)

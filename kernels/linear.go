@@ -10,12 +10,7 @@ type tokenPlan struct {
 	last      int // tokens of the tile for the rest, 0 where nothing is left
 }
 
-func (c *CPU) plan(t denseTypes, rows int) tokenPlan {
-	if t == bf16amx {
-		return c.planTiles(maxTokens, rows)
-	}
-	return c.planTiles(0, rows)
-}
+func (c *CPU) plan(t denseTypes, rows int) tokenPlan { return c.planTiles(c.anyTokens(t), rows) }
 
 // planTiles is a plan of kernels that take any number of tokens up to most, or, where
 // that is 0, do not.
@@ -86,7 +81,9 @@ type linearScratch struct {
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // a tile of u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
-	dense packed    // row tiles of a 2:4 matrix with their zeros
+
+	expanded []byte // row tiles of a 2:4 matrix with their zeros
+	dense    packed // what they are
 
 	list [maxList]unsafe.Pointer
 }
@@ -140,10 +137,16 @@ func (j *linearJob) divide() {
 	tiles, workers := j.plan.tiles(), j.c.pool.workers
 	switch j.stage {
 	case packX:
+		tiled := false
 		for i := range j.g.forms {
 			s := span{of: i, units: 1, per: 1, tiles: tiles, chunk: 1}
-			if j.regions[i].form.lanes {
+			switch {
+			case j.regions[i].form.lanes:
 				s.tiles = ceil(j.plan.rows, lanesTokens)
+			case tiled: // packed with the first
+				continue
+			default:
+				tiled = true
 			}
 			j.spans = append(j.spans, s)
 		}
@@ -214,7 +217,7 @@ func (j *linearJob) prepare() {
 	expanded := 0
 	for i := range j.g.sections {
 		if m := j.g.sections[i].w; j.expands(m) {
-			expanded = max(expanded, j.rowTiles(m)*2*tileRows*m.in)
+			expanded = max(expanded, j.rowTiles(m)*m.dense(0).stride())
 		}
 	}
 	grow(&j.acts, bytes)
@@ -228,7 +231,7 @@ func (j *linearJob) prepare() {
 		grow(&s.y, y*max(columns, unit+tileRows))
 		grow(&s.panel, panel)
 		grow(&s.line, line*4)
-		grow(&s.dense.w, expanded)
+		grow(&s.expanded, expanded)
 	}
 }
 
@@ -269,10 +272,11 @@ func (j *linearJob) tile(i, tile int) []byte {
 	return j.acts[r.at+tile*r.size:]
 }
 
-// pack packs one token tile of x in the group's form i, or one vector of tokens.
+// pack packs one vector of tokens of x in the group's form i, or one token tile in
+// all forms from i on that are none with tokens in the lanes.
 func (j *linearJob) pack(s *linearScratch, i, tile int) {
-	in, f := j.g.in, j.regions[i].form
-	if f.lanes {
+	in := j.g.in
+	if j.regions[i].form.lanes {
 		first := tile * lanesTokens
 		n := min(lanesTokens, j.plan.rows-first)
 		src, ld := j.in.rows(s.x, first, n)
@@ -281,7 +285,11 @@ func (j *linearJob) pack(s *linearScratch, i, tile int) {
 	}
 	first, rows, mr := j.plan.tile(tile)
 	src, ld := j.in.rows(s.x, first, rows)
-	j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
+	for ; i < len(j.g.forms); i++ {
+		if f := j.regions[i].form; !f.lanes {
+			j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
+		}
+	}
 }
 
 // units computes units first … end-1 of a section for all tokens.
@@ -327,11 +335,10 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // the weights are read from memory once.
 func (j *linearJob) rowTiles(m *packed) int {
 	if j.c.listed(m.types, j.plan.big) { // a megabyte, which stays in L2
-		size := m.stride()
 		if j.expands(m) {
-			size = 2 * tileRows * m.in
+			m = m.dense(0)
 		}
-		return max(4, min(maxList, (1<<20)/size&^3))
+		return max(4, min(maxList, (1<<20)/m.stride()&^3))
 	}
 	if j.plan.full == 0 {
 		return j.c.rowTiles(j.plan.last)
@@ -350,12 +357,12 @@ func (j *linearJob) expanded(s *linearScratch, m *packed, t, n int) (*packed, in
 	if !j.expands(m) {
 		return m, t
 	}
-	d := &s.dense
-	d.rows, d.block, d.in, d.bits, d.types = n*tileRows, n*tileRows, m.in, m.bits, m.types
+	s.dense = *m.dense(n)
+	s.dense.w = s.expanded
 	for i := range n {
-		j.c.expand(d.tile(i), m.tile(t+i), m.steps())
+		j.c.expand(s.dense.tile(i), m.tile(t+i), m.steps())
 	}
-	return d, 0
+	return &s.dense, 0
 }
 
 // emit puts columns of y [rows, ld] into dst.

@@ -17,9 +17,8 @@ const tileRows = ref.TileRows
 // packed is a matrix in tiles of 16 rows, see package ref for the layouts.
 type packed struct {
 	rows, in int
-	bits     int // of a weight: 32 is f32, 16 bf16, 8 and 4 are quantized
-	quant    int // of quantized ones: inputs that share a scale
 	types    denseTypes
+	quant    int    // of quantized weights: inputs that share a scale
 	sparse   bool   // 2:4
 	spread   bool   // quantized 2:4 weights have positions as AVX2 wants them
 	block    int    // rows that begin on a tile of their own: A's and B's blocks, or all
@@ -41,27 +40,27 @@ func (m *packed) tiles() int {
 func (m *packed) stride() int {
 	switch {
 	case m.types.integers():
-		scales, codes := ref.IntTile(m.bits, m.in, m.quant, m.sparse)
+		scales, codes := ref.IntTile(m.types.bits(), m.in, m.quant, m.sparse)
 		return scales + codes
-	case m.bits <= 8:
-		scales, codes := ref.QuantTile(m.bits, m.in)
+	case m.types.bits() <= 8:
+		scales, codes := ref.QuantTile(m.types.bits(), m.in)
 		return scales + codes
 	case m.sparse:
-		positions, values := ref.SparseTile(m.bits, m.in)
+		positions, values := ref.SparseTile(m.types.bits(), m.in)
 		return positions + values
 	default:
-		return tileRows * m.in * m.bits / 8
+		return tileRows * m.in * m.types.bits() / 8
 	}
 }
 
 // steps is what a kernel counts as k: inputs, pairs or groups of them.
 func (m *packed) steps() int {
 	switch {
-	case m.bits <= 8:
+	case m.types.bits() <= 8:
 		return m.in / m.quant
 	case m.sparse:
 		return m.in / sparse24.Group
-	case m.bits == 32:
+	case m.types.bits() == 32:
 		return m.in
 	default:
 		return m.in / 2
@@ -73,6 +72,11 @@ func (m *packed) tile(i int) unsafe.Pointer { return unsafe.Pointer(&m.w[i*m.str
 func (m *packed) tileBytes(i int) []byte {
 	stride := m.stride()
 	return m.w[i*stride : (i+1)*stride]
+}
+
+// dense is a dense matrix, without memory, of so many row tiles of a 2:4 one.
+func (m *packed) dense(tiles int) *packed {
+	return &packed{rows: tiles * tileRows, block: tiles * tileRows, in: m.in, types: m.types, quant: m.quant}
 }
 
 // at is where a row lies.
@@ -141,7 +145,7 @@ func (j *packJob) run(_, task int) {
 func (j *packJob) pack(row, n int) error {
 	m := j.to
 	switch {
-	case m.bits <= 8:
+	case m.types.bits() <= 8:
 		return j.packCodes(row, n)
 	case m.sparse:
 		return j.packCore(row, n)
@@ -154,7 +158,7 @@ func (j *packJob) pack(row, n int) error {
 		src := rows[r*m.in:]
 		at := j.first + row + r
 		if tile, lane := m.at(at); lane == 0 && n-r >= tileRows && at%m.block+tileRows <= m.block {
-			j.c.packTile(m.bits, m.tileBytes(tile), src, tileRows, m.in)
+			j.c.packTile(m.types.bits(), m.tileBytes(tile), src, tileRows, m.in)
 			r += tileRows
 		} else {
 			m.pack(tile, lane, src[:m.in])
@@ -178,9 +182,9 @@ func (j *packJob) packCore(row, n int) error {
 	}
 	for r := 0; r < n; r += tileRows {
 		tile, rows := m.tileBytes((row+r)/tileRows), min(tileRows, n-r)
-		positions, _ := ref.SparseTile(m.bits, m.in)
+		positions, _ := ref.SparseTile(m.types.bits(), m.in)
 		ref.PackPositions(asU64(tile)[:groups], masks[r*groups:], rows)
-		j.c.packTile(m.bits, tile[positions:], values[r*kept:], rows, kept)
+		j.c.packTile(m.types.bits(), tile[positions:], values[r*kept:], rows, kept)
 	}
 	return nil
 }
@@ -227,13 +231,13 @@ func (j *packJob) packCodes(row, n int) error {
 		to, codes, scales := m.tileBytes(tile), codes[r*kept:][:kept], scales[r*blocks:][:blocks]
 		switch {
 		case !m.types.integers():
-			ref.PackQuant(to, m.bits, lane, codes, scales)
+			ref.PackQuant(to, m.types.bits(), lane, codes, scales)
 		case !m.sparse:
-			ref.PackInt(to, m.bits, m.quant, lane, codes, scales)
+			ref.PackInt(to, m.types.bits(), m.quant, lane, codes, scales)
 		case m.spread:
-			ref.PackIntSparseSpread(to, m.bits, lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
+			ref.PackIntSparseSpread(to, m.types.bits(), lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
 		default:
-			ref.PackIntSparse(to, m.bits, lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
+			ref.PackIntSparse(to, m.types.bits(), lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
 		}
 	}
 	return nil
@@ -242,7 +246,7 @@ func (j *packJob) packCodes(row, n int) error {
 // readCodes fills codes, scales of group codes each, and of a core the masks.
 func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n, group int) error {
 	m := j.to
-	quant := Quant{m.bits, m.quant}
+	quant := Quant{m.types.bits(), m.quant}
 	if coded, ok := j.core.(CodedSparse); ok && coded.Fits(quant) {
 		return coded.ReadCoded(codes, scales, masks, row, n)
 	}
@@ -260,7 +264,7 @@ func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n
 		return err
 	}
 	for i := range scales {
-		if !quantize(codes[i*group:], &scales[i], values[i*group:][:group], m.bits) {
+		if !quantize(codes[i*group:], &scales[i], values[i*group:][:group], m.types.bits()) {
 			return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*group*n/len(codes))
 		}
 	}
@@ -296,7 +300,7 @@ func quantize(codes []int8, scale *uint16, x []float32, bits int) bool {
 // pack puts one row of floats into its lane.
 func (m *packed) pack(tile, lane int, src []float32) {
 	mem := m.tileBytes(tile)
-	if m.bits == 32 {
+	if m.types.bits() == 32 {
 		dst := asF32(mem)[lane:]
 		for i, v := range src {
 			dst[i*tileRows] = v
@@ -313,7 +317,7 @@ func (m *packed) pack(tile, lane int, src []float32) {
 func (m *packed) unpack(dst []float32, row int) {
 	tile, lane := m.at(row)
 	mem := m.tileBytes(tile)
-	switch m.bits {
+	switch m.types.bits() {
 	case 32:
 		src := asF32(mem)[lane:]
 		for i := range dst {
@@ -328,9 +332,9 @@ func (m *packed) unpack(dst []float32, row int) {
 		}
 	default:
 		if !m.types.integers() {
-			ref.UnpackQuant(dst, mem, m.bits, lane)
+			ref.UnpackQuant(dst, mem, m.types.bits(), lane)
 			return
 		}
-		ref.UnpackInt(dst, mem, m.bits, m.quant, lane)
+		ref.UnpackInt(dst, mem, m.types.bits(), m.quant, lane)
 	}
 }

@@ -16,8 +16,6 @@ import (
 	"armor/kernels/internal/kerneltest"
 	"armor/kernels/ref"
 	"armor/kernels/sparse24"
-
-	"github.com/klauspost/cpuid/v2"
 	"github.com/x448/float16"
 )
 
@@ -36,14 +34,6 @@ var intTiles = []intTile{
 	{"DenseInt4/block=32", 4, 32, false, DenseInt4AMX},
 	{"SparseInt8", 8, 64, true, SparseInt8AMX},
 	{"SparseInt4", 4, 64, true, SparseInt4AMX},
-}
-
-func needAMXInt8(tb testing.TB) {
-	tb.Helper()
-	kerneltest.Need(tb, kerneltest.AMX)
-	if !cpuid.CPU.Supports(cpuid.AMXINT8) {
-		tb.Skip("this processor lacks AMX_INT8")
-	}
 }
 
 // intTileCase is one product; its weight tiles are pad bytes apart.
@@ -208,7 +198,7 @@ func sameBits(tb testing.TB, what string, got, want []float32) {
 // TestIntAMX: bits of the reference for all numbers of tokens and the first of
 // blocks, and what is beside operands unread.
 func TestIntAMX(t *testing.T) {
-	needAMXInt8(t)
+	kerneltest.Need(t, kerneltest.AMX)
 	const maxBlocks, maxTiles, pad = 9, 5, 72
 	for i := range intTiles {
 		kind := &intTiles[i]
@@ -248,7 +238,7 @@ func TestIntAMX(t *testing.T) {
 
 // TestIntAMXLargest has the sums that are largest in magnitude.
 func TestIntAMXLargest(t *testing.T) {
-	needAMXInt8(t)
+	kerneltest.Need(t, kerneltest.AMX)
 	for i := range intTiles {
 		kind := &intTiles[i]
 		rng := kerneltest.Rand(12)
@@ -292,7 +282,7 @@ func TestIntAMXLargest(t *testing.T) {
 // TestIntAMXSignals: tiles and sums are kept when signals and the collector
 // interrupt.
 func TestIntAMXSignals(t *testing.T) {
-	needAMXInt8(t)
+	kerneltest.Need(t, kerneltest.AMX)
 	stop := time.Now().Add(300 * time.Millisecond)
 	var wg sync.WaitGroup
 	for worker := range 4 {
@@ -317,7 +307,7 @@ func TestIntAMXSignals(t *testing.T) {
 // tokens of a prefill do, or more memory than caches hold, as decoding does; beside
 // it the kernels of bf16, and a plain read. w/ns counts the dense matrix's weights.
 func BenchmarkIntAMX(b *testing.B) {
-	needAMXInt8(b)
+	kerneltest.Need(b, kerneltest.AMX)
 	const in, list = 2048, 16
 	for _, where := range []struct {
 		name string

@@ -16,7 +16,7 @@ const (
 	AVX2       ISA = "avx2"       // AVX2, FMA3, BMI2
 	AVX512     ISA = "avx512"     // AVX-512 F, BW, VL, DQ
 	AVX512BF16 ISA = "avx512bf16" // AVX512_BF16
-	AMX        ISA = "amx"        // AMX_TILE, AMX_BF16, and Linux's permission
+	AMX        ISA = "amx"        // AVX512VNNI, AMX_TILE, AMX_BF16, AMX_INT8, and Linux's permission
 )
 
 // AVX512VNNI is AVX512 with AVX512_VNNI and AVX512_VBMI. It is beside the others,

@@ -17,7 +17,7 @@ func (i ISA) has() bool {
 	case AVX512BF16:
 		return AVX512.has() && cpu.Supports(cpuid.AVX512BF16)
 	case AMX:
-		return AVX512BF16.has() && cpu.Supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX()
+		return AVX512BF16.has() && AVX512VNNI.has() && cpu.Supports(cpuid.AMXTILE, cpuid.AMXBF16, cpuid.AMXINT8) && permitAMX()
 	}
 	return false
 }
