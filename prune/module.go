@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"armor/kernels/block"
+	"armor/model/checkpoint"
 	"armor/prune/solve"
 )
 
@@ -26,17 +27,24 @@ func (r *run) grams(todo []Module) [inputs]*gram {
 	return grams
 }
 
-// solve prunes one module.
-func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
-	t, err := r.ck.Need(m.Name+".weight", m.Out, m.In)
+// weight reads the module of a dense model, [out, in].
+func (m *Module) weight(ck *checkpoint.Checkpoint) ([]float32, error) {
+	t, err := ck.Need(m.Name+".weight", m.Out, m.In)
 	if err != nil {
 		return nil, err
 	}
-	p := &solve.Problem{Out: m.Out, In: m.In, W: make([]float32, m.Out*m.In), Hessian: solve.Hessian{Diag: g.diag}}
-	if err := t.ReadRows(p.W, 0, m.Out); err != nil {
+	defer t.Release(0, m.Out)
+	w := make([]float32, m.Out*m.In)
+	return w, t.ReadRows(w, 0, m.Out)
+}
+
+// solve prunes one module.
+func (r *run) solve(m *Module, g *gram) (*solve.Result, error) {
+	w, err := m.weight(r.ck)
+	if err != nil {
 		return nil, err
 	}
-	t.Release(0, m.Out)
+	p := &solve.Problem{Out: m.Out, In: m.In, W: w, Hessian: solve.Hessian{Diag: g.diag}}
 	switch {
 	case r.Recipe.Method == solve.SparseGPT:
 		p.Hessian.Full = g.blocks

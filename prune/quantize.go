@@ -312,12 +312,5 @@ func (r *requantize) weight(m *Module, l *solve.Layer, math block.Math) ([]float
 	if r.dense == nil {
 		return l.Product(math, r.Compute.Threads), nil
 	}
-	t, err := r.dense.Need(m.Name+".weight", m.Out, m.In)
-	if err != nil {
-		return nil, err
-	}
-	w := make([]float32, m.Out*m.In)
-	err = t.ReadRows(w, 0, m.Out)
-	t.Release(0, m.Out)
-	return w, err
+	return m.weight(r.dense)
 }

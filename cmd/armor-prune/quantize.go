@@ -2,11 +2,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"armor/internal/cli"
-	"armor/kernels"
 	"armor/prune"
 	"armor/prune/solve"
 
@@ -37,11 +35,8 @@ only read.`,
 			if err := recipe.Check(); err != nil {
 				return cli.Usage(err)
 			}
-			if q.Compute.Threads < 0 || q.Compute.Threads > kernels.MaxThreads {
-				return cli.Usage(fmt.Errorf("--threads: got %d, want 1 to %d", q.Compute.Threads, kernels.MaxThreads))
-			}
-			if q.Compute.ISA, err = kernels.ParseISA(os.Getenv("ARMOR_ISA")); err != nil {
-				return fmt.Errorf("ARMOR_ISA: %w", err)
+			if q.Compute, err = compute(q.Compute.Threads); err != nil {
+				return err
 			}
 			if q.Source, err = cli.FindModel(a[0]); err != nil {
 				return err

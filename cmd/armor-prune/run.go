@@ -191,6 +191,18 @@ func (f *runFlags) job(source, target string) (j *prune.Job, err error) {
 	return j, f.work(j)
 }
 
+// compute is what the flag --threads and the environment say.
+func compute(threads int) (c prune.Compute, err error) {
+	if threads < 0 || threads > kernels.MaxThreads {
+		return c, cli.Usage(fmt.Errorf("--threads: got %d, want 1 to %d", threads, kernels.MaxThreads))
+	}
+	if c.ISA, err = kernels.ParseISA(os.Getenv("ARMOR_ISA")); err != nil {
+		return c, fmt.Errorf("ARMOR_ISA: %w", err)
+	}
+	c.Threads = threads
+	return c, nil
+}
+
 // work takes the flags that do not change what comes out.
 func (f *runFlags) work(j *prune.Job) (err error) {
 	if f.memory != "" {
@@ -198,13 +210,9 @@ func (f *runFlags) work(j *prune.Job) (err error) {
 			return cli.Usage(fmt.Errorf("--max-memory: %w", err))
 		}
 	}
-	if f.threads < 0 || f.threads > kernels.MaxThreads {
-		return cli.Usage(fmt.Errorf("--threads: got %d, want 1 to %d", f.threads, kernels.MaxThreads))
+	if j.Compute, err = compute(f.threads); err != nil {
+		return err
 	}
-	if j.Compute.ISA, err = kernels.ParseISA(os.Getenv("ARMOR_ISA")); err != nil {
-		return fmt.Errorf("ARMOR_ISA: %w", err)
-	}
-	j.Compute.Threads = f.threads
 	j.Version, j.Peak = versionString(), cli.PeakMemory
 	if f.eval != "" {
 		j.Evaluate = f.evaluate

@@ -19,6 +19,11 @@ func (l Layout) WrapperQuant() kernels.Quant {
 	if l.WrapperDType != Int8 {
 		return kernels.Quant{}
 	}
+	return l.Int8Wrappers()
+}
+
+// Int8Wrappers is how A and B, whatever they are in the file, are kept in int8.
+func (l Layout) Int8Wrappers() kernels.Quant {
 	for _, group := range []int{GroupSize, HeadGroupSize} {
 		if l.BlockOut%group == 0 && l.BlockIn%group == 0 {
 			return kernels.Quant{Bits: 8, Group: group}

@@ -18,11 +18,28 @@ type Quantized struct {
 
 var _ kernels.Coded = (*Quantized)(nil)
 
-// QuantizedShape reads the shape of a quantized dense module.
-func QuantizedShape(ck *checkpoint.Checkpoint, module string) (out, in int, err error) {
+// quantized is the codes of a dense module.
+func quantized(ck *checkpoint.Checkpoint, module string) (*checkpoint.Tensor, error) {
 	t, ok := ck.Tensor(module + ".q")
 	if !ok {
-		return 0, 0, fmt.Errorf("%s: tensor %s.q: missing", ck.Path, strictjson.Name(module))
+		return nil, fmt.Errorf("%s: tensor %s.q: missing", ck.Path, strictjson.Name(module))
+	}
+	return t, nil
+}
+
+// storedBits is the width of codes by the type of their tensor.
+func storedBits(q *checkpoint.Tensor) int {
+	if q.DType == checkpoint.U8 {
+		return 4
+	}
+	return 8
+}
+
+// QuantizedShape reads the shape of a quantized dense module.
+func QuantizedShape(ck *checkpoint.Checkpoint, module string) (out, in int, err error) {
+	t, err := quantized(ck, module)
+	if err != nil {
+		return 0, 0, err
 	}
 	if len(t.Shape) != 2 || t.Shape[1] < 1 || t.DType != checkpoint.I8 && t.DType != checkpoint.U8 {
 		return 0, 0, t.Errorf("got %v of shape %v, want a matrix in I8 or U8", t.DType, t.Shape)
@@ -37,22 +54,18 @@ func QuantizedShape(ck *checkpoint.Checkpoint, module string) (out, in int, err 
 // OpenQuantized finds the tensors of a dense module [out, in] that Config says is
 // quantized.
 func OpenQuantized(ck *checkpoint.Checkpoint, c *Config, module string, out, in int) (*Quantized, error) {
-	t, ok := ck.Tensor(module + ".q")
-	if !ok {
-		return nil, fmt.Errorf("%s: tensor %s.q: missing", ck.Path, strictjson.Name(module))
+	t, err := quantized(ck, module)
+	if err != nil {
+		return nil, err
 	}
 	bits := Bits(c.HeadDType)
 	if !isHead(module) || bits == 0 {
-		bits = 8
-		if t.DType == checkpoint.U8 {
-			bits = 4
-		}
+		bits = storedBits(t)
 	}
 	m := &integer{rows: out, cols: in, bits: bits, each: c.HeadGroup}
 	if in%m.each != 0 {
 		return nil, t.Errorf("key armor.head_group_size: got %d, want a divisor of %d inputs", m.each, in)
 	}
-	var err error
 	if bits == 4 {
 		m.offset = 8
 		m.codes, err = ck.NeedType(t.Name, checkpoint.U8, out, in/2)
@@ -187,9 +200,5 @@ func (w *Writer) copied(name string) error {
 	if !ok || scales.Cols() < 1 || in%scales.Cols() != 0 {
 		return fmt.Errorf("%s: tensor %s.scales: got none that fits %s.q", w.source.Path, strictjson.Name(name), strictjson.Name(name))
 	}
-	bits := 8
-	if q.DType == checkpoint.U8 {
-		bits = 4
-	}
-	return w.note(name, kernels.Quant{Bits: bits, Group: in / scales.Cols()})
+	return w.note(name, kernels.Quant{Bits: storedBits(q), Group: in / scales.Cols()})
 }

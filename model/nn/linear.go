@@ -58,31 +58,15 @@ func (a *Armor) part(compute kernels.DType, w Weights) kernels.Part {
 	case compute == kernels.F32, w == WeightsBF16:
 	case bits == 0:
 		p.Quant, p.Wrappers = coded, m.Layout.WrapperQuant()
-	case m.Core.Cols()%coreGroup == 0:
-		p.Quant, p.Wrappers = kernels.Quant{Bits: bits, Group: coreGroup}, wrapperQuant(m.A, m.B)
+	case m.Core.Cols()%armorfmt.GroupSize == 0:
+		p.Quant, p.Wrappers = kernels.Quant{Bits: bits, Group: armorfmt.GroupSize}, m.Layout.Int8Wrappers()
 	}
 	return p
 }
 
-// wrapperQuant is how wrappers are kept as integers: zero where their blocks are
-// not whole groups.
-func wrapperQuant(wrappers ...kernels.Matrix) kernels.Quant {
-	group := coreGroup
-	for _, m := range wrappers {
-		for m != nil && m.Cols()%group != 0 {
-			if group /= 2; group < quantGroup {
-				return kernels.Quant{}
-			}
-		}
-	}
-	return kernels.Quant{Bits: 8, Group: group}
-}
-
-// Groups of inputs that share a scale where weights are rounded to integers.
-const (
-	quantGroup = 32 // of dense matrices
-	coreGroup  = 64 // of cores and, where blocks allow, wrappers
-)
+// quantGroup is the inputs that share a scale where dense weights are rounded to
+// integers.
+const quantGroup = 32
 
 func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 	p := kernels.Part{Name: d.Module, W: d.Weight, Type: kernels.F32, Bias: d.Bias}
@@ -109,18 +93,14 @@ func (d *Dense) part(compute kernels.DType, w Weights) kernels.Part {
 // coded is the part of a weight that the file has as codes: kept as such unless
 // other weights are asked for.
 func (d *Dense) coded(p kernels.Part, w Weights) kernels.Part {
-	p.W, p.Type, p.Quant = d.Codes, kernels.BF16, d.Codes.Quant()
+	p.W, p.Type, p.Quant = d.Codes, kernels.BF16, kernels.Quant{Bits: d.Codes.Quant().Bits, Group: quantGroup}
 	switch w {
 	case WeightsF32:
 		p.Type, p.Quant = kernels.F32, kernels.Quant{}
 	case WeightsBF16:
 		p.Quant = kernels.Quant{}
 	case WeightsInt8, WeightsInt4:
-		p.Quant = kernels.Quant{Bits: w.bits(0), Group: quantGroup}
-	default:
-		if p.Quant.Group != quantGroup { // the kernels' own
-			p.Quant.Group = quantGroup
-		}
+		p.Quant.Bits = w.bits(0)
 	}
 	return p
 }
