@@ -16,34 +16,38 @@ import (
 
 // printQuantized says how large the new folder is.
 func printQuantized(w io.Writer, target string) error {
-	data, err := os.ReadFile(filepath.Join(target, "armor_report.json"))
-	if err != nil {
-		return err
-	}
-	r, err := report.Read(data)
+	r, err := readReport(target)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "%s: %.1f MB of %.1f MB dense, %v\nreport: %s\n", target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6,
-		time.Duration(r.Seconds*float64(time.Second)).Round(time.Second/10), filepath.Join(target, "armor_report.html"))
+		took(r), filepath.Join(target, "armor_report.html"))
 	return err
+}
+
+func readReport(target string) (*report.Report, error) {
+	data, err := os.ReadFile(filepath.Join(target, "armor_report.json"))
+	if err != nil {
+		return nil, err
+	}
+	return report.Read(data)
+}
+
+// took is how long it was made for, to tenths of a second.
+func took(r *report.Report) time.Duration {
+	return time.Duration(r.Seconds * float64(time.Second)).Round(time.Second / 10)
 }
 
 // done says what a job has made.
 func (f *runFlags) done(w io.Writer, j *prune.Job) error {
-	data, err := os.ReadFile(filepath.Join(j.Target, "armor_report.json"))
+	r, err := readReport(j.Target)
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = fmt.Fprintf(w, "layers %d to %d are pruned, in %s; armor-prune merge joins them with the others\n", j.First, j.End-1, j.Partial())
 	}
-	if err != nil {
+	if err != nil || r == nil {
 		return err
 	}
-	r, err := report.Read(data)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%s: %.1f MB of %.1f MB, %v", j.Target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6,
-		time.Duration(r.Seconds*float64(time.Second)).Round(time.Second/10))
+	fmt.Fprintf(w, "%s: %.1f MB of %.1f MB, %v", j.Target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6, took(r))
 	if peak := cli.PeakMemory(); peak > 0 {
 		fmt.Fprintf(w, ", peak memory %d MiB", peak>>20)
 	}

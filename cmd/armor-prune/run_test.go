@@ -132,6 +132,17 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
+// TestLayers: jobs of some layers end well without a report.
+func TestLayers(t *testing.T) {
+	text, out := text(t), filepath.Join(t.TempDir(), "out")
+	for _, layers := range []string{"0:1", "1:2"} {
+		got, err := execute(t, append([]string{"run", "--calib", text, "--layers", layers, tiny, out + layers[:1]}, quick...)...)
+		if err != nil || !strings.Contains(got, "armor-prune merge joins them") {
+			t.Fatalf("layers %s: got %v and %q", layers, err, got)
+		}
+	}
+}
+
 func TestRecipe(t *testing.T) {
 	write := func(s string) string {
 		path := filepath.Join(t.TempDir(), "recipe.yaml")
