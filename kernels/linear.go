@@ -327,8 +327,8 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // the weights are read from memory once.
 func (j *linearJob) rowTiles(m *packed) int {
 	switch {
-	case j.joins(m):
-		return maxList
+	case j.joins(m): // sums of many tokens stay in L2
+		return maxList / 2
 	case j.c.listed(m.types, j.plan.big): // a megabyte, which stays in L2
 		return max(4, min(maxList, (1<<20)/m.stride()&^3))
 	case j.plan.full == 0:

@@ -202,18 +202,18 @@ func TestAMX(t *testing.T) {
 		kind := &tileKinds[i]
 		t.Run(kind.name, func(t *testing.T) {
 			rng := kerneltest.Rand(3)
-			maxIn := 140
+			most, lengths := 320, 140 // of inputs; up to which all of them
 			if kind.multi == 32 {
-				maxIn = 19 * 32 // two panels and some steps
+				most, lengths = 19*32, 19*32 // two panels and some steps
 			}
 			g := &tileGuards{
-				kerneltest.NewGuard[uint8](t, maxTiles*(36*maxIn+1024)),
-				kerneltest.NewGuard[uint16](t, kind.most*(maxIn+32)),
+				kerneltest.NewGuard[uint8](t, maxTiles*(36*most+1024)),
+				kerneltest.NewGuard[uint16](t, kind.most*(most+32)),
 				kerneltest.NewGuard[float32](t, kind.most*(16*maxTiles+denseGap)),
 			}
 			normal := func() float32 { return float32(rng.NormFloat64()) }
 			sizes := 0
-			for in := 0; in <= maxIn; in += kind.multi {
+			for in := 0; in <= lengths; in += kind.multi {
 				if in == 0 && (kind.name == "sum" || kind.multi == 32) {
 					continue
 				}
@@ -225,7 +225,10 @@ func TestAMX(t *testing.T) {
 			for tokens := kind.least; tokens <= kind.most; tokens++ {
 				for tiles := 1; tiles <= maxTiles; tiles++ {
 					in := 4 * (8 + tokens%9)
-					if kind.multi == 32 { // the last panel of any number of steps
+					switch {
+					case kind.multi < 32 && (tokens+tiles/2)%2 == 0:
+						in += 256 // four row tiles at once
+					case kind.multi == 32: // the last panel of any number of steps
 						in = 32 * (1 + (tokens+5*tiles)%19)
 						if tokens > 50 && tiles%3 != tokens%3 {
 							continue

@@ -23,7 +23,7 @@ DATA config<>+60(SB)/4, $0x00000000
 GLOBL config<>(SB), RODATA|NOPTR, $64
 
 // func SumBF16BF16AMX(w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int)
-TEXT ·SumBF16BF16AMX(SB), 0, $10400-80
+TEXT ·SumBF16BF16AMX(SB), 0, $3224-80
 	LEAQ 63(SP), R15
 	ANDQ $-64, R15
 	VMOVDQU64 config<>(SB), Z0
@@ -87,7 +87,7 @@ tiles2half0last:
 	ADDQ $32, DI
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -109,11 +109,11 @@ tiles2half0clear0:
 	JNZ tiles2half0clear0
 
 tiles2half0filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	LEAQ 512(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -135,7 +135,7 @@ tiles2half0clear1:
 	JNZ tiles2half0clear1
 
 tiles2half0filled1:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xcc // TDPBF16PS T6, T4, T1
 
 tiles2half0store:
@@ -146,9 +146,9 @@ tiles2half0store:
 	JMP tiles2half0stored
 
 tiles2half0add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x08400784; WORD $0x0000 // TILESTORED T0, 2112(R15)(AX*1)
 	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 48(R15), CX
 
 tiles2half0row0:
@@ -159,9 +159,9 @@ tiles2half0row0:
 	ADDQ R14, R8
 	DECQ CX
 	JNZ tiles2half0row0
-	LONG $0x4b7ac2c4; LONG $0x0040078c; WORD $0x0000 // TILESTORED T1, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x0840078c; WORD $0x0000 // TILESTORED T1, 2112(R15)(AX*1)
 	LEAQ 64(R13), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 49(R15), CX
 
 tiles2half0row1:
@@ -210,7 +210,7 @@ tiles2half1last:
 	ADDQ $32, DI
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -232,11 +232,11 @@ tiles2half1clear0:
 	JNZ tiles2half1clear0
 
 tiles2half1filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	LEAQ 512(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -258,7 +258,7 @@ tiles2half1clear1:
 	JNZ tiles2half1clear1
 
 tiles2half1filled1:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xdd // TDPBF16PS T6, T5, T3
 
 tiles2half1store:
@@ -271,9 +271,9 @@ tiles2half1store:
 	JMP tiles2half1stored
 
 tiles2half1add:
-	LONG $0x4b7ac2c4; LONG $0x00400794; WORD $0x0000 // TILESTORED T2, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x08400794; WORD $0x0000 // TILESTORED T2, 2112(R15)(AX*1)
 	LEAQ 0(R12), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 50(R15), CX
 
 tiles2half1row0:
@@ -284,9 +284,9 @@ tiles2half1row0:
 	ADDQ R14, R8
 	DECQ CX
 	JNZ tiles2half1row0
-	LONG $0x4b7ac2c4; LONG $0x0040079c; WORD $0x0000 // TILESTORED T3, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x0840079c; WORD $0x0000 // TILESTORED T3, 2112(R15)(AX*1)
 	LEAQ 64(R12), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 51(R15), CX
 
 tiles2half1row1:
@@ -340,7 +340,7 @@ tiles1half0last:
 	ADDQ $32, DI
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -362,7 +362,7 @@ tiles1half0clear0:
 	JNZ tiles1half0clear0
 
 tiles1half0filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 
 tiles1half0store:
@@ -372,9 +372,9 @@ tiles1half0store:
 	JMP tiles1half0stored
 
 tiles1half0add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x08400784; WORD $0x0000 // TILESTORED T0, 2112(R15)(AX*1)
 	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 48(R15), CX
 
 tiles1half0row0:
@@ -419,7 +419,7 @@ tiles1half1last:
 	ADDQ $32, DI
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
@@ -441,7 +441,7 @@ tiles1half1clear0:
 	JNZ tiles1half1clear0
 
 tiles1half1filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 
 tiles1half1store:
@@ -453,9 +453,9 @@ tiles1half1store:
 	JMP tiles1half1stored
 
 tiles1half1add:
-	LONG $0x4b7ac2c4; LONG $0x00400794; WORD $0x0000 // TILESTORED T2, 64(R15)(AX*1)
+	LONG $0x4b7ac2c4; LONG $0x08400794; WORD $0x0000 // TILESTORED T2, 2112(R15)(AX*1)
 	LEAQ 0(R12), R8
-	LEAQ 64(R15), R9
+	LEAQ 2112(R15), R9
 	MOVBLZX 50(R15), CX
 
 tiles1half1row0:

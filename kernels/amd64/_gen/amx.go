@@ -10,14 +10,15 @@ import (
 // weight tiles are B tiles as they are packed; sums are C tiles.
 //
 //	T0, T1 sums of 16 tokens by two B tiles, T4 their activations
-//	T2, T3 sums of the tokens from the 17th on, T5 their activations
+//	T2, T3 sums of the tokens from the 17th on, T5 their activations;
+//	       or of the first 16 by two more B tiles
 //	T6     weights
 //
-// No more than four tiles hold something at a time. A processor has more registers
-// for tiles than have names, and every tile that is written takes a free one; but
-// where another thread uses the core it has few: with eight tiles in use instructions
-// then wait for each other (a product takes 45 cycles), with four they do not (16).
-// A zeroed tile takes none.
+// Few tiles hold something at a time: four, or six where memory is waited for. A
+// processor has more registers for tiles than there are names, and every tile that
+// is written takes a free one; but where another thread uses the core it has few:
+// with eight tiles in use instructions then wait for each other (a product takes 45
+// cycles), with four they do not (16). A zeroed tile takes none.
 //
 // The Go assembler has none of the instructions: they are emitted as bytes.
 
@@ -46,27 +47,32 @@ const (
 	sumParams   = "w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int"
 )
 
-// Within the frame, from R15, a cache line's start: the tile configuration, tiles
-// for weights on their way, of four steps, and the last inputs of 32 tokens.
+// Within the frame, from R15, a cache line's start: the tile configuration, the last
+// inputs of 32 tokens, and tiles for weights on their way, of 2:4 ones of four steps.
 const (
-	slots    = 64
-	slotStep = 2 * 1024
+	tailRows = 64
+	slots    = tailRows + 2*1024
+	slotStep = 4 * 1024
 	ring     = 4 * slotStep
-	tailRows = slots + ring
-	// Weights are read so many bytes ahead.
-	ahead = 2048
+	// Weights are read so many bytes ahead, into L1 and into L2.
+	ahead, far = 2048, 8192
+	// From so many steps on weights come from memory, which is read faster in four
+	// places at once than in two.
+	longSteps = 8
 )
 
 // frame is its size, with what aligns it and locals.
 func (k *tileKernel) frame() int {
-	if k.panel {
-		size := panelSlots
-		if k.kind == tileSparse {
-			size += 2 * 1024 * panelSteps
-		}
-		return size + 64
+	size := slots + 1024
+	switch {
+	case k.panel && k.kind == tileSparse:
+		size = panelSlots + 2*1024*panelSteps
+	case k.panel:
+		size = panelSlots
+	case k.kind == tileSparse:
+		size = slots + ring
 	}
-	return tailRows + 2*1024 + 64 + 32
+	return size + 64 + 24
 }
 
 func tileKernels() []*tileKernel {
@@ -175,8 +181,12 @@ func (k *tileKernel) emit() {
 		k.panels()
 	} else {
 		k.prologue()
-		k.shape(2)
-		k.shape(1)
+		if k.kind != tileSum {
+			k.shape(4, 1)
+			k.label("pairs")
+		}
+		k.shape(2, 2)
+		k.shape(1, 2)
 	}
 	k.label("done")
 	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
@@ -289,6 +299,16 @@ func (k *tileKernel) prologue() {
 		k.p("JNZ tail")
 	}
 	k.label("start")
+	if k.kind != tileSum {
+		k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
+		k.p("JGT pairs")
+		k.p("CMPQ k+%d(FP), $%d", k.arg("k"), longSteps*k.perStep())
+		k.p("JLT pairs")
+	}
+	if k.kind == tileDense {
+		k.p("CMPQ step+%d(FP), $0", k.arg("step"))
+		k.p("JNE pairs")
+	}
 }
 
 // ldy puts the bytes from a token's sums to the next's into R14.

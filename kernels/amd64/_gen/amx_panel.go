@@ -190,7 +190,7 @@ func (s *panelShape) weights() {
 		s.p("MOVQ %s, CX", local(panelCount))
 		s.at("expand%d", i)
 		for g := range 8 {
-			s.group("R8", 8*g, "R9", 64*g, "DI", 128*g, g%3)
+			s.group("(R8)", 8*g, "(R9)", 64*g, "(DI)", 128*g, g%3)
 		}
 		s.p("ADDQ $64, R8")
 		s.p("ADDQ $512, R9")
@@ -248,7 +248,7 @@ func (s *panelShape) readAhead() {
 	s.p("ADDQ CX, R12")
 	for _, reg := range []string{"R10", "R11"} {
 		for line := range panelSteps {
-			s.p("PREFETCHT0 %d(%s)(DX*1)", 64*line, reg)
+			s.p("PREFETCHT1 %d(%s)(DX*1)", 64*line, reg)
 		}
 		s.p("ADDQ R12, %s", reg)
 	}
@@ -288,13 +288,13 @@ func (s *panelShape) tokens(name string, t int, reads bool) {
 	for i := range s.tiles {
 		if reads && s.kind == tileSparse && i == 0 {
 			for line := range 8 {
-				s.p("PREFETCHT0 %d(R10)", 64*line)
+				s.p("PREFETCHT1 %d(R10)", 64*line)
 			}
 			s.p("ADDQ $512, R10")
 		}
 		if reads && s.kind != tileSparse {
 			for line := range 16 / s.tiles {
-				s.p("PREFETCHT0 %d(R10)", 64*line)
+				s.p("PREFETCHT1 %d(R10)", 64*line)
 			}
 			s.p("ADDQ $%d, R10", 1024/s.tiles)
 		}

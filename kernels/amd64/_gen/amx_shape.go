@@ -2,9 +2,9 @@ package main
 
 import "fmt"
 
-// shape is the loop over row tiles, so many at a time, each time for one or two A
-// tiles.
-func (k *tileKernel) shape(tiles int) {
+// shape is the loop over row tiles, so many at a time, each time for one A tile or
+// also for a second.
+func (k *tileKernel) shape(tiles, halves int) {
 	here := fmt.Sprintf("tiles%d", tiles)
 	k.label("%s", here)
 	k.p("SUBQ $%d, tiles+%d(FP)", tiles, k.arg("tiles"))
@@ -13,7 +13,7 @@ func (k *tileKernel) shape(tiles int) {
 	} else {
 		k.p("JLT done")
 	}
-	for half := range 2 {
+	for half := range halves {
 		s := &tileShape{k, tiles, half, fmt.Sprintf("%shalf%d", here, half)}
 		if half == 1 {
 			k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
@@ -37,7 +37,9 @@ func (k *tileKernel) shape(tiles int) {
 		k.zero(4 + half)
 		k.zero(6)
 	}
-	k.label("%snext", here)
+	if halves == 2 {
+		k.label("%snext", here)
+	}
 	k.p("ADDQ $%d, R13", 64*tiles)
 	switch k.kind {
 	case tileSum:
@@ -116,6 +118,7 @@ func (s *tileShape) dense() {
 	for i := range s.tiles {
 		for line := range 16 {
 			s.p("PREFETCHT0 %d(%s)(SI*1)", ahead+64*line, tileRegs[i])
+			s.p("PREFETCHT1 %d(%s)(SI*1)", far+64*line, tileRegs[i])
 		}
 		s.multiply(i, tileRegs[i], "AX", 0)
 		s.p("ADDQ $1024, %s", tileRegs[i])
@@ -207,18 +210,21 @@ func (s *tileShape) pieces() {
 }
 
 // sparse expands each step into slots of the ring, at DX, two steps before it is
-// multiplied: tiles are not loaded from what waits to be stored.
+// multiplied: tiles are not loaded from what waits to be stored. From a row tile's
+// begin on, positions are at R12 and values at SI.
 func (s *tileShape) sparse() {
+	s.p("MOVQ R13, y-24(SP)")
 	s.p("MOVQ w+0(FP), SI")
-	s.p("MOVQ k+%d(FP), DX", s.arg("k"))
-	s.p("ADDQ $7, DX")
-	s.p("ANDQ $-8, DX")
 	for i := range s.tiles {
-		s.p("MOVQ %d(SI), %s", 8*i, tileRegs[2*i])
-		s.p("LEAQ (%s)(DX*8), %s", tileRegs[2*i], tileRegs[2*i+1])
+		s.p("MOVQ %d(SI), %s", 8*i, tileRegs[i])
 	}
 	s.jumpAhead("SI", "next-16(SP)")
+	s.p("XORQ R12, R12")
 	s.p("XORQ R14, R14")
+	s.p("MOVQ k+%d(FP), SI", s.arg("k"))
+	s.p("ADDQ $7, SI")
+	s.p("ANDQ $-8, SI")
+	s.p("SHLQ $3, SI")
 	s.activations()
 	s.steps("CX")
 	s.p("TESTQ CX, CX")
@@ -231,28 +237,29 @@ func (s *tileShape) sparse() {
 	s.jump("JLE", "expanded")
 	s.p("CMPQ CX, $%d", ahead/512+2)
 	s.p("CMOVQLE next-16(SP), R14")
-	s.p("LEAQ (R15)(DX*1), SI")
+	s.p("LEAQ (SI)(R14*1), R13")
 	for i := range s.tiles {
-		p, v := tileRegs[2*i], tileRegs[2*i+1]
+		base := tileRegs[i]
 		for line := range 8 {
-			s.p("PREFETCHT0 %d(%s)(R14*1)", ahead+64*line, v)
+			s.p("PREFETCHT0 %d(%s)(R13*1)", ahead+64*line, base)
+			s.p("PREFETCHT1 %d(%s)(R13*1)", far+64*line, base)
 		}
-		s.p("PREFETCHT0 %d(%s)", ahead/8, p)
+		s.p("PREFETCHT0 %d(%s)(R12*1)", ahead/8, base)
 		for g := range 8 {
-			s.group(p, 8*g, v, 64*g, "SI", slots+1024*i+128*g, g%3)
+			s.group("("+base+")(R12*1)", 8*g, "("+base+")(SI*1)", 64*g, "(R15)(DX*1)", slots+1024*i+128*g, g%3)
 		}
-		s.p("ADDQ $64, %s", p)
-		s.p("ADDQ $512, %s", v)
 	}
+	s.p("ADDQ $64, R12")
+	s.p("ADDQ $512, SI")
 	s.at("expanded")
-	s.p("LEAQ %d(DX), SI", ring/2)
-	s.p("ANDQ $%d, SI", ring-1)
-	s.p("ADDQ R15, SI")
+	s.p("LEAQ %d(DX), R13", ring/2)
+	s.p("ANDQ $%d, R13", ring-1)
+	s.p("ADDQ R15, R13")
 	s.p("CMPQ CX, steps-8(SP)")
 	s.jump("JGT", "early")
 	s.loadA(64)
 	for i := range s.tiles {
-		s.multiply(i, "SI", "AX", slots+1024*i)
+		s.multiply(i, "R13", "AX", slots+1024*i)
 	}
 	s.at("early")
 	s.p("ADDQ $%d, DX", slotStep)
@@ -264,16 +271,17 @@ func (s *tileShape) sparse() {
 	s.jump("JZ", "store")
 	s.loadTail()
 	for i := range s.tiles {
-		p, v := tileRegs[2*i], tileRegs[2*i+1]
+		s.p("LEAQ (%s)(R12*1), R13", tileRegs[i])
+		s.p("LEAQ (%s)(SI*1), R14", tileRegs[i])
 		s.remainder("CX")
 		s.p("LEAQ %d(R15), DI", slots)
 		s.p("MOVQ $8, DX")
 		s.p("SUBQ CX, DX")
 		s.p("ADDQ DX, DX")
 		s.at(fmt.Sprintf("group%d", i))
-		s.group(p, 0, v, 0, "DI", 0, 0)
-		s.p("ADDQ $8, %s", p)
-		s.p("ADDQ $64, %s", v)
+		s.group("(R13)", 0, "(R14)", 0, "(DI)", 0, 0)
+		s.p("ADDQ $8, R13")
+		s.p("ADDQ $64, R14")
 		s.p("ADDQ $128, DI")
 		s.p("DECQ CX")
 		s.jump("JNZ", fmt.Sprintf("group%d", i))
@@ -287,6 +295,7 @@ func (s *tileShape) store() {
 	s.at("store")
 	if s.kind == tileSparse {
 		s.ldy()
+		s.p("MOVQ y-24(SP), R13")
 	}
 	to := "R13"
 	if s.half == 1 {
@@ -335,15 +344,15 @@ func (k *tileKernel) expansion() {
 // group expands four inputs of 16 rows, two lines.
 func (k *tileKernel) group(positions string, p int, values string, v int, to string, at, n int) {
 	t, lo, hi, w := 4*n, 4*n+1, 4*n+2, 4*n+3
-	k.p("VPBROADCASTQ %d(%s), Z%d", p, positions, t)
+	k.p("VPBROADCASTQ %d%s, Z%d", p, positions, t)
 	k.p("VPSRLVD Z31, Z%d, Z%d", t, t)
 	k.p("VPERMD Z29, Z%d, Z%d", t, lo)
 	k.p("VPERMD Z28, Z%d, Z%d", t, hi)
 	k.p("VPORD Z30, Z%d, Z%d", lo, lo)
 	k.p("VPORD Z30, Z%d, Z%d", hi, hi)
-	k.p("VMOVDQU64 %d(%s), Z%d", v, values, w)
+	k.p("VMOVDQU64 %d%s, Z%d", v, values, w)
 	k.p("VPSHUFB Z%d, Z%d, Z%d", lo, w, lo)
 	k.p("VPSHUFB Z%d, Z%d, Z%d", hi, w, hi)
-	k.p("VMOVDQU64 Z%d, %d(%s)", lo, at, to)
-	k.p("VMOVDQU64 Z%d, %d(%s)", hi, at+64, to)
+	k.p("VMOVDQU64 Z%d, %d%s", lo, at, to)
+	k.p("VMOVDQU64 Z%d, %d%s", hi, at+64, to)
 }
