@@ -229,43 +229,28 @@ func (s *tileShape) sparse() {
 	s.steps("CX")
 	s.p("TESTQ CX, CX")
 	s.jump("JZ", "tail")
-	s.p("MOVQ CX, steps-8(SP)")
-	s.p("ADDQ $2, CX")
 	s.p("XORQ DX, DX")
+	s.p("MOVQ CX, steps-8(SP)") // to multiply
+	s.step("first", true, false)
+	s.p("DECQ CX")
+	s.jump("JZ", "drain")
+	s.step("second", true, false)
+	s.p("DECQ CX")
+	s.jump("JZ", "drain")
 	s.at("loop")
-	s.p("CMPQ CX, $2")
-	s.jump("JLE", "expanded")
-	s.p("CMPQ CX, $%d", ahead/512+2)
-	s.p("CMOVQLE next-16(SP), R14")
-	s.p("LEAQ (SI)(R14*1), R13")
-	for i := range s.tiles {
-		base := tileRegs[i]
-		for line := range 8 {
-			s.p("PREFETCHT0 %d(%s)(R13*1)", ahead+64*line, base)
-			s.p("PREFETCHT1 %d(%s)(R13*1)", far+64*line, base)
-		}
-		s.p("PREFETCHT0 %d(%s)(R12*1)", ahead/8, base)
-		for g := range 8 {
-			s.group("("+base+")(R12*1)", 8*g, "("+base+")(SI*1)", 64*g, "(R15)(DX*1)", slots+1024*i+128*g, g%3)
-		}
-	}
-	s.p("ADDQ $64, R12")
-	s.p("ADDQ $512, SI")
-	s.at("expanded")
-	s.p("LEAQ %d(DX), R13", ring/2)
-	s.p("ANDQ $%d, R13", ring-1)
-	s.p("ADDQ R15, R13")
-	s.p("CMPQ CX, steps-8(SP)")
-	s.jump("JGT", "early")
-	s.loadA(64)
-	for i := range s.tiles {
-		s.multiply(i, "R13", "AX", slots+1024*i)
-	}
-	s.at("early")
-	s.p("ADDQ $%d, DX", slotStep)
-	s.p("ANDQ $%d, DX", ring-1)
+	s.step("", true, true)
+	s.p("DECQ steps-8(SP)")
 	s.p("DECQ CX")
 	s.jump("JNZ", "loop")
+	s.at("drain")
+	s.p("MOVQ steps-8(SP), CX")
+	s.p("CMPQ k+%d(FP), $16", s.arg("k"))
+	s.jump("JGE", "multiply")
+	s.p("ADDQ $%d, DX", slotStep) // one step: as if a second had been expanded
+	s.at("multiply")
+	s.step("last", false, true)
+	s.p("DECQ CX")
+	s.jump("JNZ", "multiply")
 	s.at("tail")
 	s.remainder("CX")
 	s.jump("JZ", "store")
@@ -288,6 +273,56 @@ func (s *tileShape) sparse() {
 		s.clear(i)
 		s.multiply(i, "R15", "AX", slots)
 	}
+}
+
+// step expands one of CX steps that are left, or multiplies what was expanded two
+// steps before, or both at once: instructions on tiles wait, and what follows waits
+// with them, unless there is other work between them.
+func (s *tileShape) step(name string, expand, multiply bool) {
+	if expand {
+		s.p("CMPQ CX, $%d", ahead/512)
+		s.p("CMOVQLE next-16(SP), R14")
+	}
+	if multiply {
+		s.p("LEAQ %d(DX), R13", ring/2)
+		s.p("ANDQ $%d, R13", ring-1)
+		s.p("ADDQ R15, R13")
+		s.loadA(64)
+	}
+	if expand {
+		s.p("ADDQ SI, R14")
+	}
+	for i := range s.tiles {
+		base := tileRegs[i]
+		groups := func(from, to int) {
+			if !expand {
+				return
+			}
+			for g := from; g < to; g++ {
+				s.p("PREFETCHT0 %d(%s)(R14*1)", ahead+64*g, base)
+				s.p("PREFETCHT1 %d(%s)(R14*1)", far+64*g, base)
+				s.group("("+base+")(R12*1)", 8*g, "("+base+")(SI*1)", 64*g, "(R15)(DX*1)", slots+1024*i+128*g, g%3)
+			}
+		}
+		if expand {
+			s.p("PREFETCHT0 %d(%s)(R12*1)", ahead/8, base)
+		}
+		groups(0, 4)
+		if multiply {
+			s.load(6, "R13", "AX", slots+1024*i)
+		}
+		groups(4, 8)
+		if multiply {
+			s.dot(s.sum(i), 4+s.half, 6)
+		}
+	}
+	if expand {
+		s.p("SUBQ SI, R14")
+		s.p("ADDQ $64, R12")
+		s.p("ADDQ $512, SI")
+	}
+	s.p("ADDQ $%d, DX", slotStep)
+	s.p("ANDQ $%d, DX", ring-1)
 }
 
 // store writes the sums to y, or adds them by way of the first slot.
