@@ -66,7 +66,7 @@ func (k *tileKernel) frame() int {
 	size := slots + 1024
 	switch {
 	case k.panel && k.kind == tileSparse:
-		size = panelSlots + 2*1024*panelSteps
+		size = panelSlots + 2*panelBytes
 	case k.panel:
 		size = panelSlots
 	case k.kind == tileSparse:

@@ -14,22 +14,26 @@ const (
 	panelSteps = 8
 
 	panelLocals = 64
-	panelSlot   = 192              // a tile of sums on its way to be added
-	panelSlots  = panelSlot + 1024 // two row tiles' weights expanded
+	panelSlot   = 384              // a tile of sums on its way to be added
+	panelSlots  = panelSlot + 1024 // two panels of 2:4 weights expanded
+	panelBytes  = 2 * 1024 * panelSteps
 
-	panelX     = panelLocals      // the panel's activations
-	panelDone  = panelLocals + 8  // steps before the panel
-	panelCount = panelLocals + 16 // its steps
-	panelList  = panelLocals + 24 // the pair's first pointer
-	panelTiles = panelLocals + 32 // row tiles from the pair on
-	panelFrom  = panelLocals + 40 // the pair's sums, 0 if there are none yet
-	panelFromN = panelLocals + 48 // bytes from a token's to the next's
-	panelTo    = panelLocals + 56 // where the pair's sums go
-	panelToN   = panelLocals + 64
-	panelAdd   = panelLocals + 72 // whether they are added there
-	panelW0    = panelLocals + 80 // the pair's weights
-	panelW1    = panelLocals + 88
-	panelRead  = panelLocals + 96 // token tiles that read ahead
+	panelX     = panelLocals       // the panel's activations
+	panelDone  = panelLocals + 8   // steps before the panel
+	panelCount = panelLocals + 16  // its steps
+	panelList  = panelLocals + 24  // the pair's first pointer
+	panelTiles = panelLocals + 32  // row tiles from the pair on
+	panelFrom  = panelLocals + 40  // the pair's sums, 0 if there are none yet
+	panelFromN = panelLocals + 48  // bytes from a token's to the next's
+	panelTo    = panelLocals + 56  // where the pair's sums go
+	panelToN   = panelLocals + 64  // bytes from a token's to the next's
+	panelAdd   = panelLocals + 72  // whether they are added there
+	panelW0    = panelLocals + 80  // the pair's weights
+	panelW1    = panelLocals + 88  // of dense ones
+	panelRead  = panelLocals + 96  // token tiles that read ahead
+	panelFromT = panelLocals + 104 // the token tile's sums
+	panelToT   = panelLocals + 112 // and where they go
+	panelMore  = panelLocals + 120 // see amx_expand.go
 )
 
 const panelParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, steps int, sums *float32, ldsums int, y *float32, ldy, add int"
@@ -60,6 +64,9 @@ func (k *tileKernel) panels() {
 	k.p("MOVQ R8, %s", local(panelX))
 	k.p("MOVQ $0, %s", local(panelDone))
 	k.p("MOVQ $0, %s", local(panelFrom))
+	if k.kind == tileSparse {
+		k.firstPanel()
+	}
 
 	k.label("panel")
 	k.p("MOVQ %s, R8", arg("ldsums"))
@@ -129,25 +136,42 @@ func (s *panelShape) at(part string, args ...any) {
 
 // rows multiplies them by all tokens.
 func (s *panelShape) rows() {
-	s.weights()
-	s.readAhead()
-	s.p("MOVQ %s, R12", local(panelFrom))
-	s.p("MOVQ %s, R13", local(panelTo))
-	s.p("MOVQ %s, R14", local(panelFromN))
+	if s.kind == tileSparse {
+		s.nextPanel(s.name)
+	} else {
+		s.p("MOVQ %s, SI", local(panelList))
+		s.p("MOVQ %s, R12", local(panelDone))
+		s.p("SHLQ $10, R12")
+		for i := range s.tiles {
+			s.p("MOVQ %d(SI), R8", 8*i)
+			s.p("ADDQ R12, R8")
+			s.p("MOVQ R8, %s", local(panelW0+8*i))
+		}
+		s.readAhead()
+	}
+	for _, l := range [][2]int{{panelFrom, panelFromT}, {panelTo, panelToT}} {
+		s.p("MOVQ %s, R12", local(l[0]))
+		s.p("MOVQ R12, %s", local(l[1]))
+	}
 	s.p("MOVQ %s, DI", local(panelX))
 	s.p("MOVQ tokens+%d(FP), DX", s.arg("tokens"))
-	s.p("MOVQ $2, %s", local(panelRead))
 	s.p("SHRQ $4, DX")
 	s.jump("JZ", "last")
-	s.at("read")
-	s.tokens("read", 0, true)
-	s.p("MOVQ R11, R10")
-	s.p("DECQ DX")
-	s.jump("JZ", "last")
-	s.p("DECQ %s", local(panelRead))
-	s.jump("JNZ", "read")
+	switch {
+	case s.kind != tileSparse:
+		s.p("MOVQ $2, %s", local(panelRead))
+		s.at("read")
+		s.tokens("read", 0, panelWork{reads: true})
+		s.p("MOVQ R11, R10")
+		s.p("DECQ DX")
+		s.jump("JZ", "last")
+		s.p("DECQ %s", local(panelRead))
+		s.jump("JNZ", "read")
+	case s.tiles == 2:
+		s.expandWithin()
+	}
 	s.at("full")
-	s.tokens("full", 0, false)
+	s.tokens("full", 0, panelWork{})
 	s.p("DECQ DX")
 	s.jump("JNZ", "full")
 	s.at("last")
@@ -156,50 +180,13 @@ func (s *panelShape) rows() {
 	}
 	s.p("TESTQ $15, tokens+%d(FP)", s.arg("tokens"))
 	s.jump("JZ", "done")
-	s.tokens("rest", 2, true)
+	s.tokens("rest", 2, panelWork{reads: s.kind != tileSparse})
 	for _, t := range []int{2, 3, 5, 6} {
 		s.zero(t)
 	}
 	s.at("done")
-}
-
-// weights points at the panel's weights or expands them.
-func (s *panelShape) weights() {
-	s.p("MOVQ %s, SI", local(panelList))
-	s.p("MOVQ %s, R12", local(panelDone))
-	if s.kind != tileSparse {
-		s.p("SHLQ $10, R12")
-		for i := range s.tiles {
-			s.p("MOVQ %d(SI), %s", 8*i, tileRegs[i])
-			s.p("ADDQ R12, %s", tileRegs[i])
-			s.p("MOVQ %s, %s", tileRegs[i], local(panelW0+8*i))
-		}
-		return
-	}
-	s.p("MOVQ R12, R13")
-	s.p("SHLQ $6, R12")
-	s.p("SHLQ $9, R13")
-	s.p("MOVQ steps+%d(FP), DX", s.arg("steps"))
-	s.p("SHLQ $6, DX")
-	s.p("ADDQ DX, R13")
-	s.p("LEAQ %d(R15), DI", panelSlots)
-	for i := range s.tiles {
-		s.p("MOVQ %d(SI), R8", 8*i)
-		s.p("LEAQ (R8)(R13*1), R9")
-		s.p("ADDQ R12, R8")
-		s.p("MOVQ %s, CX", local(panelCount))
-		s.at("expand%d", i)
-		for g := range 8 {
-			s.group("(R8)", 8*g, "(R9)", 64*g, "(DI)", 128*g, g%3)
-		}
-		s.p("ADDQ $64, R8")
-		s.p("ADDQ $512, R9")
-		s.p("ADDQ $1024, DI")
-		s.p("DECQ CX")
-		s.jump("JNZ", "expand%d", i)
-		if i == 0 && s.tiles == 2 {
-			s.p("LEAQ %d(R15), DI", panelSlots+1024*panelSteps)
-		}
+	if s.kind == tileSparse {
+		s.expandRest(s.name)
 	}
 }
 
@@ -225,40 +212,30 @@ func (s *panelShape) readAhead() {
 	s.p("MOVQ 8(SI), R11")
 	s.jump("JMP", "found")
 	s.at("behind")
-	bytes := 1024 // of a step
-	if s.kind == tileSparse {
-		bytes = 576
-	}
 	s.p("XORQ R12, R12")
-	s.p("IMUL3Q $%d, CX, DX", bytes)
+	s.p("SHLQ $10, CX")
 	s.p("MOVQ -8(SI), R10")
-	s.p("ADDQ DX, R10")
-	s.p("LEAQ (R10)(DX*1), R11")
+	s.p("ADDQ CX, R10")
+	s.p("LEAQ (R10)(CX*1), R11")
 	s.at("found")
-	if s.kind != tileSparse {
-		s.p("SHLQ $10, R12")
-		s.p("ADDQ R12, R10")
-		s.p("ADDQ R12, R11")
-		return
-	}
-	s.p("MOVQ R12, DX")
-	s.p("SHLQ $6, DX")
-	s.p("SHLQ $9, R12")
-	s.p("SHLQ $6, CX")
-	s.p("ADDQ CX, R12")
-	for _, reg := range []string{"R10", "R11"} {
-		for line := range panelSteps {
-			s.p("PREFETCHT1 %d(%s)(DX*1)", 64*line, reg)
-		}
-		s.p("ADDQ R12, %s", reg)
-	}
+	s.p("SHLQ $10, R12")
+	s.p("ADDQ R12, R10")
+	s.p("ADDQ R12, R11")
+}
+
+// A panelWork is what is done beside the products of a tile of tokens.
+type panelWork struct {
+	reads  bool // weights are read ahead: R10, of 2:4 ones R12, and positions, R13
+	far    int  // which of the two row tiles after the next panel's
+	tile   int  // of the next panel's two
+	groups int  // of it are expanded in a step
 }
 
 // tokens multiplies by a tile of tokens, at DI, with the tiles from t on and 4 + t/2.
-// R12 has their sums, R13 is where they go.
-func (s *panelShape) tokens(name string, t int, reads bool) {
+func (s *panelShape) tokens(name string, t int, work panelWork) {
 	a := 4 + t/2
-	s.p("MOVQ R12, SI")
+	s.p("MOVQ %s, R12", local(panelFromT))
+	s.p("MOVQ %s, R14", local(panelFromN))
 	s.p("TESTQ R12, R12")
 	s.jump("JZ", "%szero", name)
 	for i := range s.tiles {
@@ -266,18 +243,20 @@ func (s *panelShape) tokens(name string, t int, reads bool) {
 	}
 	s.p("LEAQ (R12)(R14*8), R12")
 	s.p("LEAQ (R12)(R14*8), R12")
-	s.p("MOVQ R12, SI")
+	s.p("MOVQ R12, %s", local(panelFromT))
 	s.jump("JMP", "%sstart", name)
 	s.at("%szero", name)
 	for i := range s.tiles {
 		s.zero(t + i)
 	}
 	s.at("%sstart", name)
+	w := []string{"R8", "R9"}
 	if s.kind == tileSparse {
-		s.p("LEAQ %d(R15), R8", panelSlots)
+		s.p("MOVQ %s, R8", local(panelW0))
+		s.beginWork(work)
 	} else {
 		for i := range s.tiles {
-			s.p("MOVQ %s, %s", local(panelW0+8*i), tileRegs[i])
+			s.p("MOVQ %s, %s", local(panelW0+8*i), w[i])
 		}
 	}
 	s.p("MOVQ %s, CX", local(panelCount))
@@ -285,24 +264,28 @@ func (s *panelShape) tokens(name string, t int, reads bool) {
 	s.at("%sstep", name)
 	s.load(a, "R14", "BX", 0)
 	s.p("ADDQ $64, R14")
+	if s.kind == tileSparse && work.reads {
+		for line := range 8 {
+			s.p("PREFETCHT1 %d(R12)", 64*line)
+		}
+		s.p("PREFETCHT1 (R13)")
+		s.p("ADDQ $512, R12")
+		s.p("ADDQ $64, R13")
+	}
 	for i := range s.tiles {
-		if reads && s.kind == tileSparse && i == 0 {
-			for line := range 8 {
-				s.p("PREFETCHT1 %d(R10)", 64*line)
-			}
-			s.p("ADDQ $512, R10")
-		}
-		if reads && s.kind != tileSparse {
-			for line := range 16 / s.tiles {
-				s.p("PREFETCHT1 %d(R10)", 64*line)
-			}
-			s.p("ADDQ $%d, R10", 1024/s.tiles)
-		}
 		if s.kind == tileSparse {
+			s.work(work, name, 2*i)
 			s.load(6, "R8", "AX", 1024*panelSteps*i)
+			s.work(work, name, 2*i+1)
 		} else {
-			s.load(6, tileRegs[i], "AX", 0)
-			s.p("ADDQ $1024, %s", tileRegs[i])
+			for line := 0; work.reads && line < 16/s.tiles; line++ {
+				s.p("PREFETCHT1 %d(R10)", 64*line)
+			}
+			if work.reads {
+				s.p("ADDQ $%d, R10", 1024/s.tiles)
+			}
+			s.load(6, w[i], "AX", 0)
+			s.p("ADDQ $1024, %s", w[i])
 		}
 		s.dot(t+i, a, 6)
 	}
@@ -311,23 +294,25 @@ func (s *panelShape) tokens(name string, t int, reads bool) {
 	}
 	s.p("DECQ CX")
 	s.jump("JNZ", "%sstep", name)
+	if s.kind == tileSparse {
+		s.endWork(work)
+	}
 	s.p("LEAQ (DI)(BX*8), DI")
 	s.p("LEAQ (DI)(BX*8), DI")
+	s.p("MOVQ %s, R13", local(panelToT))
 	s.p("MOVQ %s, R14", local(panelToN))
 	s.p("CMPQ %s, $0", local(panelAdd))
 	s.jump("JNE", "%sadd", name)
 	for i := range s.tiles {
 		s.storeTile(t+i, "R13", "R14", 64*i)
 	}
-	s.p("LEAQ (R13)(R14*8), R13")
-	s.p("LEAQ (R13)(R14*8), R13")
 	s.jump("JMP", "%sstored", name)
 	s.at("%sadd", name)
 	for i := range s.tiles {
 		s.addSums(t+i, "R13", 64*i, panelSlot, fmt.Sprintf("%s%srow%d", s.name, name, i))
 	}
-	s.p("LEAQ (R13)(R14*8), R13")
-	s.p("LEAQ (R13)(R14*8), R13")
 	s.at("%sstored", name)
-	s.p("MOVQ %s, R14", local(panelFromN))
+	s.p("LEAQ (R13)(R14*8), R13")
+	s.p("LEAQ (R13)(R14*8), R13")
+	s.p("MOVQ R13, %s", local(panelToT))
 }
