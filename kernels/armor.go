@@ -76,17 +76,13 @@ func (j *linearJob) fillZ(s *linearScratch, to, i, from, ld, tokens, columns int
 
 // unitsOfA computes rows first … first+n-1 of a section: u = Core·z, then A·u.
 func (j *linearJob) unitsOfA(s *linearScratch, sec *section, first, n int) {
-	step, ld := j.rowTiles(sec.w), roundUp(n, tileRows)
+	step, tiles := j.rowTiles(sec.w), ceil(n, tileRows)
+	ld := (tiles + 1) * tileRows // for panels not a power of two
 	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
 		hi := min(lo+chunkTiles, j.plan.tiles())
-		for t := 0; t < ld/tileRows; t += step {
-			tiles := min(step, ld/tileRows-t)
-			w, at := j.expanded(s, sec.w, first/tileRows+t, tiles)
-			for i := lo; i < hi; i++ {
-				_, _, mr := j.plan.tile(i)
-				y := s.u[(i-lo)*j.plan.big*ld+t*tileRows:]
-				j.c.product(&s.list, w, at, tiles, mr, j.tile(sec.x, i), j.g.in, y, ld, false)
-			}
+		for t := 0; t < tiles; t += step {
+			y := s.u[t*tileRows:]
+			j.products(s, sec, first/tileRows+t, min(step, tiles-t), lo, hi, y, ld, y, ld, false)
 		}
 		for i := lo; i < hi; i++ {
 			row, rows, mr := j.plan.tile(i)

@@ -89,27 +89,39 @@ func BenchmarkArmor(b *testing.B) {
 // ARMOR of the same shape in turns, 512 tokens, and reports by medians how many
 // times the dense one's speed the others have.
 func BenchmarkArmorPrefill(b *testing.B) {
-	const rows, block = 512, 64
-	for _, shape := range []struct{ out, in int }{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
-		rng := kerneltest.Rand(1)
-		at := armorTest{shape.in, F32, []armorPart{{shape.out, block, block, -1, false, false}}}
-		whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
-		dense := whole.Core.(*core).dense()
+	for _, shape := range [][2]int{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
 		for isa := AVX2; isa <= BestISA(); isa++ {
-			for _, types := range [][2]DType{{F32, F32}, {BF16, F32}, {BF16, BF16}} {
-				if types[1] == F32 && isa > AVX512 || types[1] == BF16 && isa < AVX512BF16 {
-					continue // as with the set below, or as with f32
-				}
-				b.Run(fmt.Sprintf("%dx%d/%v/%v-%v", shape.out, shape.in, isa, types[0], types[1]), func(b *testing.B) {
-					whole.Type = types[0]
-					parts := []Part{{W: dense, Type: types[0]}, {Core: whole.Core, Type: types[0]}, whole}
-					medians := benchmarkInTurns(b, isa, types[1], rows, parts)
-					b.ReportMetric(2*rows*float64(shape.out*shape.in)/medians[0].Seconds()/1e9, "dense-GFLOPS")
-					b.ReportMetric(medians[0].Seconds()/medians[1].Seconds(), "core:dense")
-					b.ReportMetric(medians[0].Seconds()/medians[2].Seconds(), "armor:dense")
-				})
-			}
+			benchmarkShape(b, isa, shape[0], shape[1], 512)
 		}
+	}
+}
+
+// BenchmarkArmorDecode does so with the tokens of a decode in batches.
+func BenchmarkArmorDecode(b *testing.B) {
+	for _, rows := range []int{1, 4, 16, 64} {
+		for isa := AVX2; isa <= BestISA(); isa++ {
+			benchmarkShape(b, isa, 14336, 4096, rows)
+		}
+	}
+}
+
+func benchmarkShape(b *testing.B, isa ISA, out, in, rows int) {
+	const block = 64
+	for _, types := range [][2]DType{{F32, F32}, {BF16, F32}, {BF16, BF16}} {
+		if types[1] == F32 && isa > AVX512 || types[1] == BF16 && isa < AVX512BF16 {
+			continue // as with the set below, or as with f32
+		}
+		b.Run(fmt.Sprintf("%dx%d/rows=%d/%v/%v-%v", out, in, rows, isa, types[0], types[1]), func(b *testing.B) {
+			rng := kerneltest.Rand(1)
+			at := armorTest{in, F32, []armorPart{{out, block, block, -1, false, false}}}
+			whole := at.make(rng, func(n int) []float32 { return truncated(rng, n) })[0]
+			whole.Type = types[0]
+			parts := []Part{{W: whole.Core.(*core).dense(), Type: types[0]}, {Core: whole.Core, Type: types[0]}, whole}
+			medians := benchmarkInTurns(b, isa, types[1], rows, parts)
+			b.ReportMetric(2*float64(rows)*float64(out*in)/medians[0].Seconds()/1e9, "dense-GFLOPS")
+			b.ReportMetric(medians[0].Seconds()/medians[1].Seconds(), "core:dense")
+			b.ReportMetric(medians[0].Seconds()/medians[2].Seconds(), "armor:dense")
+		})
 	}
 }
 

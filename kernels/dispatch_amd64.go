@@ -149,8 +149,16 @@ func (c *CPU) diagonal(w []unsafe.Pointer, tiles, mr int, x unsafe.Pointer, pitc
 	amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, tiles, 4*k)
 }
 
-// expand makes a 2:4 tile of k groups a dense one, for kernels on AMX.
-func (c *CPU) expand(dst, w unsafe.Pointer, k int) { amd64.ExpandBF16AVX512(dst, w, k) }
+// panels is tiles for many tokens and whole tile lines of inputs. sums, which
+// may be y without sum, has room for what is not yet summed up.
+func (c *CPU) panels(sparse bool, w []unsafe.Pointer, tokens int, x unsafe.Pointer, pitch, lines int, sums *float32, ldsums int, y *float32, ldy int, sum bool) {
+	add := flag(sum)
+	if sparse {
+		amd64.SparsePanelBF16BF16AMX(&w[0], len(w), tokens, x, 2*pitch, lines, sums, ldsums, y, ldy, add)
+	} else {
+		amd64.DensePanelBF16BF16AMX(&w[0], len(w), tokens, x, 2*pitch, lines, sums, ldsums, y, ldy, add)
+	}
+}
 
 // tileSums adds products of pieces of 16 inputs to y, the last of fewer pairs.
 func (c *CPU) tileSums(w []unsafe.Pointer, last, tiles, mr int, x unsafe.Pointer, pitch int, y *float32, ldy int) {

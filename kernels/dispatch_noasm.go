@@ -54,7 +54,9 @@ func (c *CPU) diagonal([]unsafe.Pointer, int, int, unsafe.Pointer, int, int, *fl
 	panic("kernels: no AMX here")
 }
 
-func (c *CPU) expand(dst, w unsafe.Pointer, k int) { panic("kernels: no AMX here") }
+func (c *CPU) panels(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *float32, int, *float32, int, bool) {
+	panic("kernels: no AMX here")
+}
 
 func (c *CPU) tileSums([]unsafe.Pointer, int, int, int, unsafe.Pointer, int, *float32, int) {
 	panic("kernels: no AMX here")

@@ -77,13 +77,10 @@ type region struct {
 type linearScratch struct {
 	x     []float32 // [tokens of a tile, in]: normalized
 	u     []float32 // [chunkTiles·tokens, unit], or sums turned: a core's output
-	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes
+	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes; or see panels
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
 	panel []byte    // a tile of u for A's kernels
 	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
-
-	expanded []byte // row tiles of a 2:4 matrix with their zeros
-	dense    packed // what they are
 
 	list [maxList]unsafe.Pointer
 }
@@ -204,7 +201,7 @@ func (j *linearJob) prepare() {
 		s := &j.g.sections[i]
 		if s.a != nil {
 			n := j.unitsAtOnce(s) * s.unit()
-			unit = max(unit, n)
+			unit = max(unit, n+tileRows)
 			panel = max(panel, s.a.form().size(n, big))
 		}
 		if r := &j.regions[s.x]; r.form.lanes {
@@ -212,14 +209,11 @@ func (j *linearJob) prepare() {
 			sums = max(sums, roundUp(j.lanesUnits(s)*s.unit(), tileRows)*r.lanes.big)
 			u = max(u, sums)
 		}
-	}
-	u = max(u, chunkTiles*big*unit)
-	expanded := 0
-	for i := range j.g.sections {
-		if m := j.g.sections[i].w; j.expands(m) {
-			expanded = max(expanded, j.rowTiles(m)*m.dense(0).stride())
+		if s.a == nil && j.joins(s.w) {
+			sums = max(sums, min(j.plan.rows, chunkTiles*big)*panelSums)
 		}
 	}
+	u = max(u, chunkTiles*big*unit)
 	grow(&j.acts, bytes)
 	for w := range j.scratch {
 		s := &j.scratch[w]
@@ -231,7 +225,6 @@ func (j *linearJob) prepare() {
 		grow(&s.y, y*max(columns, unit+tileRows))
 		grow(&s.panel, panel)
 		grow(&s.line, line*4)
-		grow(&s.expanded, expanded)
 	}
 }
 
@@ -311,12 +304,11 @@ func (j *linearJob) units(s *linearScratch, sec *section, first, end int) {
 		whole = end
 	}
 	step := j.rowTiles(sec.w)
-	for t := first; t < min(end, whole); t += step {
-		n := min(step, min(end, whole)-t)
-		w, at := j.expanded(s, sec.w, t, n)
-		for i := range j.plan.tiles() {
-			row, _, mr := j.plan.tile(i)
-			j.c.product(&s.list, w, at, n, mr, j.tile(sec.x, i), j.g.in, j.dst.data[row*j.dst.ld+sec.first+t*tileRows:], j.dst.ld, j.adds())
+	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
+		hi, row := min(lo+chunkTiles, j.plan.tiles()), lo*j.plan.big
+		for t := first; t < min(end, whole); t += step {
+			n, y := min(step, min(end, whole)-t), j.dst.data[row*j.dst.ld+sec.first+t*tileRows:]
+			j.products(s, sec, t, n, lo, hi, s.sums, panelSums, y, j.dst.ld, j.adds())
 		}
 	}
 	for t := max(first, whole); t < end; t++ {
@@ -334,35 +326,46 @@ func (j *linearJob) adds() bool { return j.residual || j.g.bias != nil }
 // rowTiles is how many row tiles of m go over all token tiles together, so that
 // the weights are read from memory once.
 func (j *linearJob) rowTiles(m *packed) int {
-	if j.c.listed(m.types, j.plan.big) { // a megabyte, which stays in L2
-		if j.expands(m) {
-			m = m.dense(0)
-		}
+	switch {
+	case j.joins(m): // sums of many tokens stay in L2
+		return maxList / 2
+	case j.c.listed(m.types, j.plan.big): // a megabyte, which stays in L2
 		return max(4, min(maxList, (1<<20)/m.stride()&^3))
-	}
-	if j.plan.full == 0 {
+	case j.plan.full == 0:
 		return j.c.rowTiles(j.plan.last)
+	default:
+		return j.c.rowTiles(j.plan.big)
 	}
-	return j.c.rowTiles(j.plan.big)
 }
 
-// expands says whether 2:4 weights are made dense ones before they are multiplied
-// on AMX, for so many tokens that it costs little. The bits are the same.
-func (j *linearJob) expands(m *packed) bool {
-	return m.sparse && m.types == bf16amx && j.plan.tiles() > 1
+// products multiplies row tiles t … t+n-1 of a section by token tiles lo … hi-1, into
+// y or, with add, onto it. sums is room for panels.
+func (j *linearJob) products(s *linearScratch, sec *section, t, n, lo, hi int, sums []float32, ldsums int, y []float32, ldy int, add bool) {
+	m := sec.w
+	if j.joins(m) {
+		w := s.list[:n]
+		for i := range w {
+			w[i] = m.tile(t + i)
+		}
+		tokens := min(hi*j.plan.big, j.plan.rows) - lo*j.plan.big
+		x := unsafe.Pointer(unsafe.SliceData(j.tile(sec.x, lo)))
+		j.c.panels(m.sparse, w, tokens, x, m.types.pitch(j.g.in), m.in/tileLine, unsafe.SliceData(sums), ldsums, &y[0], ldy, add)
+		return
+	}
+	for i := lo; i < hi; i++ {
+		_, _, mr := j.plan.tile(i)
+		j.c.product(&s.list, m, t, n, mr, j.tile(sec.x, i), j.g.in, y[(i-lo)*j.plan.big*ldy:], ldy, add)
+	}
 }
 
-// expanded gives row tiles t … t+n-1 of m as they are multiplied, from which on.
-func (j *linearJob) expanded(s *linearScratch, m *packed, t, n int) (*packed, int) {
-	if !j.expands(m) {
-		return m, t
-	}
-	s.dense = *m.dense(n)
-	s.dense.w = s.expanded
-	for i := range n {
-		j.c.expand(s.dense.tile(i), m.tile(t+i), m.steps())
-	}
-	return &s.dense, 0
+// panelSums is from one token's sums to the next's: a power of two would put them
+// into few places of a cache.
+const panelSums = (maxList + 1) * tileRows
+
+// joins says whether token tiles of what m multiplies go together as one, on AMX:
+// their rows follow one another.
+func (j *linearJob) joins(m *packed) bool {
+	return m.types == bf16amx && m.in%tileLine == 0 && j.plan.rows > tileRows
 }
 
 // emit puts columns of y [rows, ld] into dst.

@@ -74,11 +74,6 @@ func (m *packed) tileBytes(i int) []byte {
 	return m.w[i*stride : (i+1)*stride]
 }
 
-// dense is a dense matrix, without memory, of so many row tiles of a 2:4 one.
-func (m *packed) dense(tiles int) *packed {
-	return &packed{rows: tiles * tileRows, block: tiles * tileRows, in: m.in, types: m.types, quant: m.quant}
-}
-
 // at is where a row lies.
 func (m *packed) at(row int) (tile, lane int) {
 	r := row % m.block

@@ -22,15 +22,23 @@ func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ld
 //go:noescape
 func SparseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int)
 
+// DensePanelBF16BF16AMX multiplies dense weight tiles, w[tiles], by many tokens, best more than 16;
+// inputs are whole steps, of 32. sums, like y, has room for what is not yet summed up
+// if there are more than 8 steps; it may be y unless add is set. See ref.DenseBF16BF16.
+// Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW.
+//
+//go:noescape
+func DensePanelBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, steps int, sums *float32, ldsums int, y *float32, ldy, add int)
+
+// SparsePanelBF16BF16AMX does so with 2:4 weight tiles. See DensePanelBF16BF16AMX and SparseTile.
+// Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW.
+//
+//go:noescape
+func SparsePanelBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, steps int, sums *float32, ldsums int, y *float32, ldy, add int)
+
 // SumBF16BF16AMX multiplies pieces of 16 inputs: of piece i tile t is at
 // w[i] + 512·t, and the last has so many pairs of inputs. See ref.SumBF16BF16.
 // Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW.
 //
 //go:noescape
 func SumBF16BF16AMX(w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int)
-
-// ExpandBF16AVX512 makes a 2:4 tile of k groups of inputs a dense one, [2k][16][2].
-// See ref.ExpandBF16. Needs AVX512F, AVX512BW.
-//
-//go:noescape
-func ExpandBF16AVX512(dst, w unsafe.Pointer, k int)

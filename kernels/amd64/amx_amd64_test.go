@@ -21,36 +21,37 @@ import (
 type tileKind struct {
 	name  string
 	multi int // inputs that k counts
+	least int // tokens
+	most  int
 	run   func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int)
 	ref   func(o *tileCase, y []float32, add bool)
 }
 
 var tileKinds = []tileKind{
-	{"dense", 2,
+	{"dense", 2, 1, 32,
 		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
 			DenseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/2, y, o.ldy, add, o.tiles, 0)
 		},
-		func(o *tileCase, y []float32, add bool) {
-			for t, w := range o.words() {
-				ref.DenseBF16BF16(w, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
-			}
-		}},
-	{"sparse", 4,
+		denseTiles},
+	{"sparse", 4, 1, 32,
 		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
 			SparseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/4, y, o.ldy, add)
 		},
-		func(o *tileCase, y []float32, add bool) {
-			positions, _ := ref.SparseTile(16, o.in)
-			for t, w := range o.words() {
-				dense := make([]uint16, 16*o.in)
-				if o.in > 0 {
-					ref.ExpandBF16(dense, unsafe.Slice((*uint64)(unsafe.Pointer(&w[0])), o.in/4), w[positions/2:], o.in/4)
-				}
-				ref.DenseBF16BF16(dense, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
-			}
-		}},
+		sparseTiles},
+	{"densePanel", 32, 1, 100,
+		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
+			sums, ld := o.sums(y, add)
+			DensePanelBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/32, sums, ld, y, o.ldy, add)
+		},
+		denseTiles},
+	{"sparsePanel", 32, 1, 100,
+		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
+			sums, ld := o.sums(y, add)
+			SparsePanelBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/32, sums, ld, y, o.ldy, add)
+		},
+		sparseTiles},
 	// Each piece of 16 inputs is a tile of w, and holds all row tiles.
-	{"sum", 2,
+	{"sum", 2, 1, 32,
 		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
 			SumBF16BF16AMX(&w[0], len(w), o.last(), o.tiles, o.tokens, x, 2*o.ldx, y, o.ldy, add)
 		},
@@ -63,6 +64,32 @@ var tileKinds = []tileKind{
 				ref.SumBF16BF16(pieces, o.last(), o.x, o.ldx, o.tokens, y[16*t:], o.ldy, add)
 			}
 		}},
+}
+
+func denseTiles(o *tileCase, y []float32, add bool) {
+	for t, w := range o.words() {
+		ref.DenseBF16BF16(w, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
+	}
+}
+
+func sparseTiles(o *tileCase, y []float32, add bool) {
+	positions, _ := ref.SparseTile(16, o.in)
+	for t, w := range o.words() {
+		dense := make([]uint16, 16*o.in)
+		if o.in > 0 {
+			ref.ExpandBF16(dense, unsafe.Slice((*uint64)(unsafe.Pointer(&w[0])), o.in/4), w[positions/2:], o.in/4)
+		}
+		ref.DenseBF16BF16(dense, o.x, o.ldx, o.in/2, o.tokens, y[16*t:], o.ldy, add)
+	}
+}
+
+// sums is room for what panels have summed up so far, y itself where that may be.
+func (o *tileCase) sums(y *float32, add int) (*float32, int) {
+	if add == 0 && o.tokens%2 == 0 {
+		return y, o.ldy
+	}
+	ld := 16*o.tiles + o.tokens%3
+	return &make([]float32, (o.tokens-1)*ld+16*o.tiles)[0], ld
 }
 
 // tileCase is one product. Its weight tiles are apart by a few bytes.
@@ -109,11 +136,11 @@ func newTileCase(kind string, rng *rand.Rand, tiles, tokens, in int, number func
 		o.w = append(o.w, make([]byte, pad)...)
 	}
 	switch kind {
-	case "dense":
+	case "dense", "densePanel":
 		for range tiles {
 			put(bf16(16 * in))
 		}
-	case "sparse":
+	case "sparse", "sparsePanel":
 		s := newSparse(rng.Uint64N(1000), 16, 16*tiles, in, pad, false)
 		p, v := ref.SparseTile(16, in)
 		for t := range tiles { // its positions, with these values
@@ -170,30 +197,44 @@ func (g *tileGuards) check(t *testing.T, kind *tileKind, o *tileCase, place kern
 // for all numbers of tokens and of inputs, and what is beside operands unread.
 func TestAMX(t *testing.T) {
 	kerneltest.Need(t, kerneltest.AMX)
-	const maxIn, maxTiles = 140, 6
+	const maxTiles = 6
 	for i := range tileKinds {
 		kind := &tileKinds[i]
 		t.Run(kind.name, func(t *testing.T) {
 			rng := kerneltest.Rand(3)
+			most, lengths := 320, 140 // of inputs; up to which all of them
+			if kind.multi == 32 {
+				most, lengths = 19*32, 19*32 // two panels and some steps
+			}
 			g := &tileGuards{
-				kerneltest.NewGuard[uint8](t, maxTiles*(36*maxIn+1024)),
-				kerneltest.NewGuard[uint16](t, 32*(maxIn+32)),
-				kerneltest.NewGuard[float32](t, 32*(16*maxTiles+denseGap)),
+				kerneltest.NewGuard[uint8](t, maxTiles*(36*most+1024)),
+				kerneltest.NewGuard[uint16](t, kind.most*(most+32)),
+				kerneltest.NewGuard[float32](t, kind.most*(16*maxTiles+denseGap)),
 			}
 			normal := func() float32 { return float32(rng.NormFloat64()) }
 			sizes := 0
-			for in := 0; in <= maxIn; in += kind.multi {
-				if in == 0 && kind.name == "sum" {
+			for in := 0; in <= lengths; in += kind.multi {
+				if in == 0 && (kind.name == "sum" || kind.multi == 32) {
 					continue
 				}
-				tokens, tiles := 1+sizes*5%32, 1+sizes%maxTiles
+				tokens, tiles := kind.least+sizes*5%32, 1+sizes%maxTiles
 				sizes++
 				o := newTileCase(kind.name, rng, tiles, tokens, in, normal)
 				g.check(t, kind, o, kerneltest.Places[sizes%len(kerneltest.Places)], sizes/2%2 == 1)
 			}
-			for tokens := 1; tokens <= 32; tokens++ {
+			for tokens := kind.least; tokens <= kind.most; tokens++ {
 				for tiles := 1; tiles <= maxTiles; tiles++ {
-					o := newTileCase(kind.name, rng, tiles, tokens, 4*(8+tokens%9), normal)
+					in := 4 * (8 + tokens%9)
+					switch {
+					case kind.multi < 32 && (tokens+tiles/2)%2 == 0:
+						in += 256 // four row tiles at once
+					case kind.multi == 32: // the last panel of any number of steps
+						in = 32 * (1 + (tokens+5*tiles)%19)
+						if tokens > 50 && tiles%3 != tokens%3 {
+							continue
+						}
+					}
+					o := newTileCase(kind.name, rng, tiles, tokens, in, normal)
 					g.check(t, kind, o, kerneltest.Places[(tokens+tiles)%len(kerneltest.Places)], tiles%2 == 1)
 				}
 			}
@@ -341,7 +382,10 @@ func BenchmarkAMX(b *testing.B) {
 	kerneltest.Need(b, kerneltest.AMX)
 	for i := range tileKinds {
 		kind := &tileKinds[i]
-		for _, tokens := range []int{1, 16, 32} {
+		for _, tokens := range []int{1, 16, 32, 64, 512} {
+			if tokens > kind.most && kind.multi != 32 {
+				continue
+			}
 			tiles, in := 8, 2048
 			if kind.name == "sum" { // a head's values at 512 positions
 				tiles, in = 4, 512
@@ -371,36 +415,11 @@ func BenchmarkAMX(b *testing.B) {
 	}
 }
 
-// TestExpand: a 2:4 tile with its zeros, and nothing beside it.
-func TestExpand(t *testing.T) {
-	kerneltest.Need(t, kerneltest.AMX)
-	const most = 37
-	dst := kerneltest.NewGuard[uint16](t, most*64)
-	w := kerneltest.NewGuard[uint8](t, most*64+(most+7)/8*64)
-	for k := range most + 1 {
-		for _, place := range kerneltest.Places {
-			o := newTileCase("sparse", kerneltest.Rand(uint64(k)), 1, 1, 4*k, func() float32 { return float32(k%7) - 3.5 })
-			got, from := dst.Slice(k*64, place), w.Copy(o.w[o.at[0]:], place)
-			want := make([]uint16, k*64)
-			if k > 0 {
-				positions, _ := ref.SparseTile(16, 4*k)
-				words := o.words()[0]
-				ref.ExpandBF16(want, unsafe.Slice((*uint64)(unsafe.Pointer(&words[0])), k), words[positions/2:], k)
-			}
-			ExpandBF16AVX512(unsafe.Pointer(unsafe.SliceData(got)), unsafe.Pointer(unsafe.SliceData(from)), k)
-			if !slices.Equal(got, want) {
-				t.Fatalf("%d groups, %+v: got %v, want %v", k, place, got, want)
-			}
-			dst.Check(t)
-		}
-	}
-}
-
 // TestAMXDiagonal: every so many tiles have inputs of their own.
 func TestAMXDiagonal(t *testing.T) {
 	kerneltest.Need(t, kerneltest.AMX)
 	for _, in := range []int{32, 64, 96} {
-		for _, every := range []int{4, 8} {
+		for _, every := range []int{2, 4, 8} {
 			for tokens := 1; tokens <= 32; tokens += 5 {
 				const blocks = 3
 				o := newTileCase("dense", kerneltest.Rand(uint64(in+tokens)), every*blocks, tokens, in, func() float32 { return float32(tokens%5) - 1.5 })

@@ -11,19 +11,19 @@ DATA config<>+12(SB)/4, $0x00000000
 DATA config<>+16(SB)/4, $0x00400040
 DATA config<>+20(SB)/4, $0x00400040
 DATA config<>+24(SB)/4, $0x00200020
-DATA config<>+28(SB)/4, $0x00400040
+DATA config<>+28(SB)/4, $0x00000040
 DATA config<>+32(SB)/4, $0x00000000
 DATA config<>+36(SB)/4, $0x00000000
 DATA config<>+40(SB)/4, $0x00000000
 DATA config<>+44(SB)/4, $0x00000000
-DATA config<>+48(SB)/4, $0x00000000
-DATA config<>+52(SB)/4, $0x08080000
+DATA config<>+48(SB)/4, $0x10101010
+DATA config<>+52(SB)/4, $0x00081010
 DATA config<>+56(SB)/4, $0x00000000
 DATA config<>+60(SB)/4, $0x00000000
 GLOBL config<>(SB), RODATA|NOPTR, $64
 
 // func SumBF16BF16AMX(w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int)
-TEXT ·SumBF16BF16AMX(SB), 0, $6288-80
+TEXT ·SumBF16BF16AMX(SB), 0, $3224-80
 	LEAQ 63(SP), R15
 	ANDQ $-64, R15
 	VMOVDQU64 config<>(SB), Z0
@@ -55,575 +55,427 @@ rows:
 	MOVQ $0, offset-8(SP)
 
 start:
-	CMPQ tokens+32(FP), $16
-	JGT halves2tiles2
 
-halves1tiles4:
-	SUBQ $4, tiles+24(FP)
-	JLT halves1tiles4back
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-	MOVQ w+0(FP), SI
-	MOVQ pieces+8(FP), CX
-	MOVQ x+40(FP), DI
-	DECQ CX
-	JZ halves1tiles4last
-
-halves1tiles4loop:
-	MOVQ (SI), R8
-	ADDQ offset-8(SP), R8
-	ADDQ $8, SI
-	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
-	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; LONG $0x020000bc; WORD $0x0000 // TILELOADD 512(R8)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x4b7bc2c4; LONG $0x040000b4; WORD $0x0000 // TILELOADD 1024(R8)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xd4 // TDPBF16PS T6, T4, T2
-	LONG $0x4b7bc2c4; LONG $0x060000bc; WORD $0x0000 // TILELOADD 1536(R8)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xdc // TDPBF16PS T7, T4, T3
-	DECQ CX
-	JNZ halves1tiles4loop
-
-halves1tiles4last:
-	MOVQ (SI), R8
-	ADDQ offset-8(SP), R8
-	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
-	ADDQ $32, DI
-	LEAQ 0(R8), R9
-	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
-	MOVQ $8, DX
-	SUBQ CX, DX
-
-halves1tiles4copy0:
-	VMOVDQU64 (R9), Z0
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, R9
-	ADDQ $64, DI
-	DECQ CX
-	JNZ halves1tiles4copy0
-	VPXORD Z0, Z0, Z0
-	TESTQ DX, DX
-	JZ halves1tiles4filled0
-
-halves1tiles4clear0:
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, DI
-	DECQ DX
-	JNZ halves1tiles4clear0
-
-halves1tiles4filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LEAQ 512(R8), R9
-	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
-	MOVQ $8, DX
-	SUBQ CX, DX
-
-halves1tiles4copy1:
-	VMOVDQU64 (R9), Z0
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, R9
-	ADDQ $64, DI
-	DECQ CX
-	JNZ halves1tiles4copy1
-	VPXORD Z0, Z0, Z0
-	TESTQ DX, DX
-	JZ halves1tiles4filled1
-
-halves1tiles4clear1:
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, DI
-	DECQ DX
-	JNZ halves1tiles4clear1
-
-halves1tiles4filled1:
-	LONG $0x4b7bc2c4; LONG $0x004007bc; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LEAQ 1024(R8), R9
-	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
-	MOVQ $8, DX
-	SUBQ CX, DX
-
-halves1tiles4copy2:
-	VMOVDQU64 (R9), Z0
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, R9
-	ADDQ $64, DI
-	DECQ CX
-	JNZ halves1tiles4copy2
-	VPXORD Z0, Z0, Z0
-	TESTQ DX, DX
-	JZ halves1tiles4filled2
-
-halves1tiles4clear2:
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, DI
-	DECQ DX
-	JNZ halves1tiles4clear2
-
-halves1tiles4filled2:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xd4 // TDPBF16PS T6, T4, T2
-	LEAQ 1536(R8), R9
-	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
-	MOVQ $8, DX
-	SUBQ CX, DX
-
-halves1tiles4copy3:
-	VMOVDQU64 (R9), Z0
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, R9
-	ADDQ $64, DI
-	DECQ CX
-	JNZ halves1tiles4copy3
-	VPXORD Z0, Z0, Z0
-	TESTQ DX, DX
-	JZ halves1tiles4filled3
-
-halves1tiles4clear3:
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, DI
-	DECQ DX
-	JNZ halves1tiles4clear3
-
-halves1tiles4filled3:
-	LONG $0x4b7bc2c4; LONG $0x004007bc; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xdc // TDPBF16PS T7, T4, T3
-	ADDQ $2048, offset-8(SP)
-
-halves1tiles4store:
-	CMPQ add+72(FP), $0
-	JNE halves1tiles4add
-	LONG $0x4b7a82c4; LONG $0x00003584; WORD $0x0000 // TILESTORED T0, 0(R13)(R14*1)
-	LONG $0x4b7a82c4; LONG $0x0040358c; WORD $0x0000 // TILESTORED T1, 64(R13)(R14*1)
-	LONG $0x4b7a82c4; LONG $0x00803594; WORD $0x0000 // TILESTORED T2, 128(R13)(R14*1)
-	LONG $0x4b7a82c4; LONG $0x00c0359c; WORD $0x0000 // TILESTORED T3, 192(R13)(R14*1)
-	JMP halves1tiles4stored
-
-halves1tiles4add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
-	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves1tiles4row00:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves1tiles4row00
-	LONG $0x4b7ac2c4; LONG $0x0040078c; WORD $0x0000 // TILESTORED T1, 64(R15)(AX*1)
-	LEAQ 64(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves1tiles4row01:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves1tiles4row01
-	LONG $0x4b7ac2c4; LONG $0x00400794; WORD $0x0000 // TILESTORED T2, 64(R15)(AX*1)
-	LEAQ 128(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves1tiles4row02:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves1tiles4row02
-	LONG $0x4b7ac2c4; LONG $0x0040079c; WORD $0x0000 // TILESTORED T3, 64(R15)(AX*1)
-	LEAQ 192(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves1tiles4row03:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves1tiles4row03
-
-halves1tiles4stored:
-	ADDQ $256, R13
-	JMP halves1tiles4
-
-halves1tiles4back:
-	ADDQ $4, tiles+24(FP)
-	JMP halves1tiles1
-
-halves1tiles1:
-	SUBQ $1, tiles+24(FP)
-	JLT done
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	MOVQ w+0(FP), SI
-	MOVQ pieces+8(FP), CX
-	MOVQ x+40(FP), DI
-	DECQ CX
-	JZ halves1tiles1last
-
-halves1tiles1loop:
-	MOVQ (SI), R8
-	ADDQ offset-8(SP), R8
-	ADDQ $8, SI
-	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
-	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	DECQ CX
-	JNZ halves1tiles1loop
-
-halves1tiles1last:
-	MOVQ (SI), R8
-	ADDQ offset-8(SP), R8
-	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
-	ADDQ $32, DI
-	LEAQ 0(R8), R9
-	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
-	MOVQ $8, DX
-	SUBQ CX, DX
-
-halves1tiles1copy0:
-	VMOVDQU64 (R9), Z0
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, R9
-	ADDQ $64, DI
-	DECQ CX
-	JNZ halves1tiles1copy0
-	VPXORD Z0, Z0, Z0
-	TESTQ DX, DX
-	JZ halves1tiles1filled0
-
-halves1tiles1clear0:
-	VMOVDQU64 Z0, (DI)
-	ADDQ $64, DI
-	DECQ DX
-	JNZ halves1tiles1clear0
-
-halves1tiles1filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	ADDQ $512, offset-8(SP)
-
-halves1tiles1store:
-	CMPQ add+72(FP), $0
-	JNE halves1tiles1add
-	LONG $0x4b7a82c4; LONG $0x00003584; WORD $0x0000 // TILESTORED T0, 0(R13)(R14*1)
-	JMP halves1tiles1stored
-
-halves1tiles1add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
-	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves1tiles1row00:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves1tiles1row00
-
-halves1tiles1stored:
-	ADDQ $64, R13
-	JMP halves1tiles1
-
-halves2tiles2:
+tiles2:
 	SUBQ $2, tiles+24(FP)
-	JLT halves2tiles2back
+	JLT tiles2back
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
 	MOVQ w+0(FP), SI
 	MOVQ pieces+8(FP), CX
 	MOVQ x+40(FP), DI
-	MOVQ BX, R12
-	SHLQ $4, R12
-	ADDQ DI, R12
 	DECQ CX
-	JZ halves2tiles2last
+	JZ tiles2half0last
 
-halves2tiles2loop:
+tiles2half0loop:
 	MOVQ (SI), R8
 	ADDQ offset-8(SP), R8
 	ADDQ $8, SI
 	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
 	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x00001cac; WORD $0x0000 // TILELOADD 0(R12)(BX*1), T5
-	ADDQ $32, R12
 	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x4b7bc2c4; LONG $0x020000bc; WORD $0x0000 // TILELOADD 512(R8)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x4b7bc2c4; LONG $0x020000b4; WORD $0x0000 // TILELOADD 512(R8)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xcc // TDPBF16PS T6, T4, T1
 	DECQ CX
-	JNZ halves2tiles2loop
+	JNZ tiles2half0loop
 
-halves2tiles2last:
+tiles2half0last:
 	MOVQ (SI), R8
 	ADDQ offset-8(SP), R8
 	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
 	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x00001cac; WORD $0x0000 // TILELOADD 0(R12)(BX*1), T5
-	ADDQ $32, R12
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
-halves2tiles2copy0:
+tiles2half0copy0:
 	VMOVDQU64 (R9), Z0
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, R9
 	ADDQ $64, DI
 	DECQ CX
-	JNZ halves2tiles2copy0
+	JNZ tiles2half0copy0
 	VPXORD Z0, Z0, Z0
 	TESTQ DX, DX
-	JZ halves2tiles2filled0
+	JZ tiles2half0filled0
 
-halves2tiles2clear0:
+tiles2half0clear0:
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, DI
 	DECQ DX
-	JNZ halves2tiles2clear0
+	JNZ tiles2half0clear0
 
-halves2tiles2filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+tiles2half0filled0:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LEAQ 512(R8), R9
+	MOVQ last+16(FP), CX
+	LEAQ 2112(R15), DI
+	MOVQ $8, DX
+	SUBQ CX, DX
+
+tiles2half0copy1:
+	VMOVDQU64 (R9), Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, R9
+	ADDQ $64, DI
+	DECQ CX
+	JNZ tiles2half0copy1
+	VPXORD Z0, Z0, Z0
+	TESTQ DX, DX
+	JZ tiles2half0filled1
+
+tiles2half0clear1:
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, DI
+	DECQ DX
+	JNZ tiles2half0clear1
+
+tiles2half0filled1:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xcc // TDPBF16PS T6, T4, T1
+
+tiles2half0store:
+	CMPQ add+72(FP), $0
+	JNE tiles2half0add
+	LONG $0x4b7a82c4; LONG $0x00003584; WORD $0x0000 // TILESTORED T0, 0(R13)(R14*1)
+	LONG $0x4b7a82c4; LONG $0x0040358c; WORD $0x0000 // TILESTORED T1, 64(R13)(R14*1)
+	JMP tiles2half0stored
+
+tiles2half0add:
+	LONG $0x4b7ac2c4; LONG $0x08400784; WORD $0x0000 // TILESTORED T0, 2112(R15)(AX*1)
+	LEAQ 0(R13), R8
+	LEAQ 2112(R15), R9
+	MOVBLZX 48(R15), CX
+
+tiles2half0row0:
+	VMOVUPS (R9), Z0
+	VADDPS (R8), Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ $64, R9
+	ADDQ R14, R8
+	DECQ CX
+	JNZ tiles2half0row0
+	LONG $0x4b7ac2c4; LONG $0x0840078c; WORD $0x0000 // TILESTORED T1, 2112(R15)(AX*1)
+	LEAQ 64(R13), R8
+	LEAQ 2112(R15), R9
+	MOVBLZX 49(R15), CX
+
+tiles2half0row1:
+	VMOVUPS (R9), Z0
+	VADDPS (R8), Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ $64, R9
+	ADDQ R14, R8
+	DECQ CX
+	JNZ tiles2half0row1
+
+tiles2half0stored:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xe0 // TILEZERO T4
+	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
+	CMPQ tokens+32(FP), $16
+	JLE tiles2next
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+	MOVQ w+0(FP), SI
+	MOVQ pieces+8(FP), CX
+	MOVQ x+40(FP), DI
+	LEAQ (DI)(BX*8), DI
+	LEAQ (DI)(BX*8), DI
+	DECQ CX
+	JZ tiles2half1last
+
+tiles2half1loop:
+	MOVQ (SI), R8
+	ADDQ offset-8(SP), R8
+	ADDQ $8, SI
+	LONG $0x4b7be2c4; LONG $0x00001fac; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T5
+	ADDQ $32, DI
+	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x4b7bc2c4; LONG $0x020000b4; WORD $0x0000 // TILELOADD 512(R8)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xdd // TDPBF16PS T6, T5, T3
+	DECQ CX
+	JNZ tiles2half1loop
+
+tiles2half1last:
+	MOVQ (SI), R8
+	ADDQ offset-8(SP), R8
+	LONG $0x4b7be2c4; LONG $0x00001fac; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T5
+	ADDQ $32, DI
+	LEAQ 0(R8), R9
+	MOVQ last+16(FP), CX
+	LEAQ 2112(R15), DI
+	MOVQ $8, DX
+	SUBQ CX, DX
+
+tiles2half1copy0:
+	VMOVDQU64 (R9), Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, R9
+	ADDQ $64, DI
+	DECQ CX
+	JNZ tiles2half1copy0
+	VPXORD Z0, Z0, Z0
+	TESTQ DX, DX
+	JZ tiles2half1filled0
+
+tiles2half1clear0:
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, DI
+	DECQ DX
+	JNZ tiles2half1clear0
+
+tiles2half1filled0:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	LEAQ 512(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
-halves2tiles2copy1:
+tiles2half1copy1:
 	VMOVDQU64 (R9), Z0
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, R9
 	ADDQ $64, DI
 	DECQ CX
-	JNZ halves2tiles2copy1
+	JNZ tiles2half1copy1
 	VPXORD Z0, Z0, Z0
 	TESTQ DX, DX
-	JZ halves2tiles2filled1
+	JZ tiles2half1filled1
 
-halves2tiles2clear1:
+tiles2half1clear1:
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, DI
 	DECQ DX
-	JNZ halves2tiles2clear1
+	JNZ tiles2half1clear1
 
-halves2tiles2filled1:
-	LONG $0x4b7bc2c4; LONG $0x004007bc; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T7
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $1024, offset-8(SP)
+tiles2half1filled1:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xdd // TDPBF16PS T6, T5, T3
 
-halves2tiles2store:
-	MOVQ R14, R12
-	SHLQ $4, R12
-	ADDQ R13, R12
+tiles2half1store:
+	LEAQ (R13)(R14*8), R12
+	LEAQ (R12)(R14*8), R12
 	CMPQ add+72(FP), $0
-	JNE halves2tiles2add
-	LONG $0x4b7a82c4; LONG $0x00003584; WORD $0x0000 // TILESTORED T0, 0(R13)(R14*1)
-	LONG $0x4b7a82c4; LONG $0x0040358c; WORD $0x0000 // TILESTORED T1, 64(R13)(R14*1)
+	JNE tiles2half1add
 	LONG $0x4b7a82c4; LONG $0x00003494; WORD $0x0000 // TILESTORED T2, 0(R12)(R14*1)
 	LONG $0x4b7a82c4; LONG $0x0040349c; WORD $0x0000 // TILESTORED T3, 64(R12)(R14*1)
-	JMP halves2tiles2stored
+	JMP tiles2half1stored
 
-halves2tiles2add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
-	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves2tiles2row00:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves2tiles2row00
-	LONG $0x4b7ac2c4; LONG $0x0040078c; WORD $0x0000 // TILESTORED T1, 64(R15)(AX*1)
-	LEAQ 64(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
-
-halves2tiles2row01:
-	VMOVUPS (R9), Z0
-	VADDPS (R8), Z0, Z0
-	VMOVUPS Z0, (R8)
-	ADDQ $64, R9
-	ADDQ R14, R8
-	DECQ CX
-	JNZ halves2tiles2row01
-	LONG $0x4b7ac2c4; LONG $0x00400794; WORD $0x0000 // TILESTORED T2, 64(R15)(AX*1)
+tiles2half1add:
+	LONG $0x4b7ac2c4; LONG $0x08400794; WORD $0x0000 // TILESTORED T2, 2112(R15)(AX*1)
 	LEAQ 0(R12), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 53(R15), CX
+	LEAQ 2112(R15), R9
+	MOVBLZX 50(R15), CX
 
-halves2tiles2row10:
+tiles2half1row0:
 	VMOVUPS (R9), Z0
 	VADDPS (R8), Z0, Z0
 	VMOVUPS Z0, (R8)
 	ADDQ $64, R9
 	ADDQ R14, R8
 	DECQ CX
-	JNZ halves2tiles2row10
-	LONG $0x4b7ac2c4; LONG $0x0040079c; WORD $0x0000 // TILESTORED T3, 64(R15)(AX*1)
+	JNZ tiles2half1row0
+	LONG $0x4b7ac2c4; LONG $0x0840079c; WORD $0x0000 // TILESTORED T3, 2112(R15)(AX*1)
 	LEAQ 64(R12), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 53(R15), CX
+	LEAQ 2112(R15), R9
+	MOVBLZX 51(R15), CX
 
-halves2tiles2row11:
+tiles2half1row1:
 	VMOVUPS (R9), Z0
 	VADDPS (R8), Z0, Z0
 	VMOVUPS Z0, (R8)
 	ADDQ $64, R9
 	ADDQ R14, R8
 	DECQ CX
-	JNZ halves2tiles2row11
+	JNZ tiles2half1row1
 
-halves2tiles2stored:
+tiles2half1stored:
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+	LONG $0x497be2c4; BYTE $0xe8 // TILEZERO T5
+	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
+
+tiles2next:
 	ADDQ $128, R13
-	JMP halves2tiles2
+	ADDQ $1024, offset-8(SP)
+	JMP tiles2
 
-halves2tiles2back:
+tiles2back:
 	ADDQ $2, tiles+24(FP)
-	JMP halves2tiles1
 
-halves2tiles1:
+tiles1:
 	SUBQ $1, tiles+24(FP)
 	JLT done
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	MOVQ w+0(FP), SI
 	MOVQ pieces+8(FP), CX
 	MOVQ x+40(FP), DI
-	MOVQ BX, R12
-	SHLQ $4, R12
-	ADDQ DI, R12
 	DECQ CX
-	JZ halves2tiles1last
+	JZ tiles1half0last
 
-halves2tiles1loop:
+tiles1half0loop:
 	MOVQ (SI), R8
 	ADDQ offset-8(SP), R8
 	ADDQ $8, SI
 	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
 	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x00001cac; WORD $0x0000 // TILELOADD 0(R12)(BX*1), T5
-	ADDQ $32, R12
 	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	DECQ CX
-	JNZ halves2tiles1loop
+	JNZ tiles1half0loop
 
-halves2tiles1last:
+tiles1half0last:
 	MOVQ (SI), R8
 	ADDQ offset-8(SP), R8
 	LONG $0x4b7be2c4; LONG $0x00001fa4; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T4
 	ADDQ $32, DI
-	LONG $0x4b7bc2c4; LONG $0x00001cac; WORD $0x0000 // TILELOADD 0(R12)(BX*1), T5
-	ADDQ $32, R12
 	LEAQ 0(R8), R9
 	MOVQ last+16(FP), CX
-	LEAQ 64(R15), DI
+	LEAQ 2112(R15), DI
 	MOVQ $8, DX
 	SUBQ CX, DX
 
-halves2tiles1copy0:
+tiles1half0copy0:
 	VMOVDQU64 (R9), Z0
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, R9
 	ADDQ $64, DI
 	DECQ CX
-	JNZ halves2tiles1copy0
+	JNZ tiles1half0copy0
 	VPXORD Z0, Z0, Z0
 	TESTQ DX, DX
-	JZ halves2tiles1filled0
+	JZ tiles1half0filled0
 
-halves2tiles1clear0:
+tiles1half0clear0:
 	VMOVDQU64 Z0, (DI)
 	ADDQ $64, DI
 	DECQ DX
-	JNZ halves2tiles1clear0
+	JNZ tiles1half0clear0
 
-halves2tiles1filled0:
-	LONG $0x4b7bc2c4; LONG $0x004007b4; WORD $0x0000 // TILELOADD 64(R15)(AX*1), T6
+tiles1half0filled0:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	ADDQ $512, offset-8(SP)
 
-halves2tiles1store:
-	MOVQ R14, R12
-	SHLQ $4, R12
-	ADDQ R13, R12
+tiles1half0store:
 	CMPQ add+72(FP), $0
-	JNE halves2tiles1add
+	JNE tiles1half0add
 	LONG $0x4b7a82c4; LONG $0x00003584; WORD $0x0000 // TILESTORED T0, 0(R13)(R14*1)
-	LONG $0x4b7a82c4; LONG $0x00003494; WORD $0x0000 // TILESTORED T2, 0(R12)(R14*1)
-	JMP halves2tiles1stored
+	JMP tiles1half0stored
 
-halves2tiles1add:
-	LONG $0x4b7ac2c4; LONG $0x00400784; WORD $0x0000 // TILESTORED T0, 64(R15)(AX*1)
+tiles1half0add:
+	LONG $0x4b7ac2c4; LONG $0x08400784; WORD $0x0000 // TILESTORED T0, 2112(R15)(AX*1)
 	LEAQ 0(R13), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 52(R15), CX
+	LEAQ 2112(R15), R9
+	MOVBLZX 48(R15), CX
 
-halves2tiles1row00:
+tiles1half0row0:
 	VMOVUPS (R9), Z0
 	VADDPS (R8), Z0, Z0
 	VMOVUPS Z0, (R8)
 	ADDQ $64, R9
 	ADDQ R14, R8
 	DECQ CX
-	JNZ halves2tiles1row00
-	LONG $0x4b7ac2c4; LONG $0x00400794; WORD $0x0000 // TILESTORED T2, 64(R15)(AX*1)
+	JNZ tiles1half0row0
+
+tiles1half0stored:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xe0 // TILEZERO T4
+	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
+	CMPQ tokens+32(FP), $16
+	JLE tiles1next
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	MOVQ w+0(FP), SI
+	MOVQ pieces+8(FP), CX
+	MOVQ x+40(FP), DI
+	LEAQ (DI)(BX*8), DI
+	LEAQ (DI)(BX*8), DI
+	DECQ CX
+	JZ tiles1half1last
+
+tiles1half1loop:
+	MOVQ (SI), R8
+	ADDQ offset-8(SP), R8
+	ADDQ $8, SI
+	LONG $0x4b7be2c4; LONG $0x00001fac; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T5
+	ADDQ $32, DI
+	LONG $0x4b7bc2c4; LONG $0x000000b4; WORD $0x0000 // TILELOADD 0(R8)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	DECQ CX
+	JNZ tiles1half1loop
+
+tiles1half1last:
+	MOVQ (SI), R8
+	ADDQ offset-8(SP), R8
+	LONG $0x4b7be2c4; LONG $0x00001fac; WORD $0x0000 // TILELOADD 0(DI)(BX*1), T5
+	ADDQ $32, DI
+	LEAQ 0(R8), R9
+	MOVQ last+16(FP), CX
+	LEAQ 2112(R15), DI
+	MOVQ $8, DX
+	SUBQ CX, DX
+
+tiles1half1copy0:
+	VMOVDQU64 (R9), Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, R9
+	ADDQ $64, DI
+	DECQ CX
+	JNZ tiles1half1copy0
+	VPXORD Z0, Z0, Z0
+	TESTQ DX, DX
+	JZ tiles1half1filled0
+
+tiles1half1clear0:
+	VMOVDQU64 Z0, (DI)
+	ADDQ $64, DI
+	DECQ DX
+	JNZ tiles1half1clear0
+
+tiles1half1filled0:
+	LONG $0x4b7bc2c4; LONG $0x084007b4; WORD $0x0000 // TILELOADD 2112(R15)(AX*1), T6
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+
+tiles1half1store:
+	LEAQ (R13)(R14*8), R12
+	LEAQ (R12)(R14*8), R12
+	CMPQ add+72(FP), $0
+	JNE tiles1half1add
+	LONG $0x4b7a82c4; LONG $0x00003494; WORD $0x0000 // TILESTORED T2, 0(R12)(R14*1)
+	JMP tiles1half1stored
+
+tiles1half1add:
+	LONG $0x4b7ac2c4; LONG $0x08400794; WORD $0x0000 // TILESTORED T2, 2112(R15)(AX*1)
 	LEAQ 0(R12), R8
-	LEAQ 64(R15), R9
-	MOVBLZX 53(R15), CX
+	LEAQ 2112(R15), R9
+	MOVBLZX 50(R15), CX
 
-halves2tiles1row10:
+tiles1half1row0:
 	VMOVUPS (R9), Z0
 	VADDPS (R8), Z0, Z0
 	VMOVUPS Z0, (R8)
 	ADDQ $64, R9
 	ADDQ R14, R8
 	DECQ CX
-	JNZ halves2tiles1row10
+	JNZ tiles1half1row0
 
-halves2tiles1stored:
+tiles1half1stored:
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xe8 // TILEZERO T5
+	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
+
+tiles1next:
 	ADDQ $64, R13
-	JMP halves2tiles1
+	ADDQ $512, offset-8(SP)
+	JMP tiles1
 
 done:
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE

@@ -6,12 +6,19 @@ import (
 	"strings"
 )
 
-// Kernels on AMX tiles. Up to 32 tokens are one or two A tiles, rows of bf16 as
-// they lie; weight tiles are B tiles as they are packed; sums are C tiles.
+// Kernels on AMX tiles. Up to 16 tokens are an A tile, rows of bf16 as they lie;
+// weight tiles are B tiles as they are packed; sums are C tiles.
 //
-//	T0–T3  sums: of one A tile by four B tiles, or of two by two (T0, T1; T2, T3)
-//	T4, T5 activations
-//	T6, T7 weights
+//	T0, T1 sums of 16 tokens by two B tiles, T4 their activations
+//	T2, T3 sums of the tokens from the 17th on, T5 their activations;
+//	       or of the first 16 by two more B tiles
+//	T6     weights
+//
+// Few tiles hold something at a time: four, or six where memory is waited for. A
+// processor has more registers for tiles than there are names, and every tile that
+// is written takes a free one; but where another thread uses the core it has few:
+// with eight tiles in use instructions then wait for each other (a product takes 45
+// cycles), with four they do not (16). A zeroed tile takes none.
 //
 // The Go assembler has none of the instructions: they are emitted as bytes.
 
@@ -21,6 +28,7 @@ type tileKernel struct {
 	kind   tileKind
 	doc    string
 	params string
+	panel  bool // for many tokens, see panels
 	out    bytes.Buffer
 }
 
@@ -39,15 +47,33 @@ const (
 	sumParams   = "w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int"
 )
 
-// Within the frame, from R15, a cache line's start: the tile configuration, four
-// tiles for weights on their way, and the last inputs of 32 tokens.
+// Within the frame, from R15, a cache line's start: the tile configuration, the last
+// inputs of 32 tokens, and tiles for weights on their way, of 2:4 ones of four steps.
 const (
-	slots     = 64
-	tailRows  = slots + 4*1024
-	frameSize = tailRows + 2*1024 + 64 + 16 // alignment, locals
-	// Weights are read so many bytes ahead.
-	ahead = 2048
+	tailRows = 64
+	slots    = tailRows + 2*1024
+	slotStep = 4 * 1024
+	ring     = 4 * slotStep
+	// Weights are read so many bytes ahead, into L1 and into L2.
+	ahead, far = 2048, 8192
+	// From so many steps on weights come from memory, which is read faster in four
+	// places at once than in two.
+	longSteps = 8
 )
+
+// frame is its size, with what aligns it and locals.
+func (k *tileKernel) frame() int {
+	size := slots + 1024
+	switch {
+	case k.panel && k.kind == tileSparse:
+		size = panelSlots + 2*panelBytes
+	case k.panel:
+		size = panelSlots
+	case k.kind == tileSparse:
+		size = slots + ring
+	}
+	return size + 64 + 24
+}
 
 func tileKernels() []*tileKernel {
 	return []*tileKernel{
@@ -55,6 +81,10 @@ func tileKernels() []*tileKernel {
 			doc: "multiplies dense weight tiles, w[tiles], by up to 32 tokens;\n// k counts pairs of inputs. After every so many tiles, a multiple of 4 unless it is\n// not below tiles, x is step bytes further on, and k then a multiple of 16.\n// See ref.DenseBF16BF16"},
 		{name: "SparseBF16BF16AMX", kind: tileSparse, params: tileParams,
 			doc: "multiplies 2:4 weight tiles, w[tiles], by up to 32 tokens;\n// k counts groups of inputs. See ref.DenseBF16BF16 and SparseTile"},
+		{name: "DensePanelBF16BF16AMX", kind: tileDense, panel: true, params: panelParams,
+			doc: "multiplies dense weight tiles, w[tiles], by many tokens, best more than 16;\n// inputs are whole steps, of 32. sums, like y, has room for what is not yet summed up\n// if there are more than 8 steps; it may be y unless add is set. See ref.DenseBF16BF16"},
+		{name: "SparsePanelBF16BF16AMX", kind: tileSparse, panel: true, params: panelParams,
+			doc: "does so with 2:4 weight tiles. See DensePanelBF16BF16AMX and SparseTile"},
 		{name: "SumBF16BF16AMX", kind: tileSum, params: sumParams,
 			doc: "multiplies pieces of 16 inputs: of piece i tile t is at\n// w[i] + 512·t, and the last has so many pairs of inputs. See ref.SumBF16BF16"},
 	}
@@ -69,8 +99,6 @@ func emitTiles() {
 		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
 		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
 	}
-	write("expand_bf16_avx512_amd64.s", expandAssembly())
-	fmt.Fprintf(&stubs, "\n// ExpandBF16AVX512 makes a 2:4 tile of k groups of inputs a dense one, [2k][16][2].\n// See ref.ExpandBF16. Needs AVX512F, AVX512BW.\n//\n//go:noescape\nfunc ExpandBF16AVX512(dst, w unsafe.Pointer, k int)\n")
 	write("amx_amd64.go", stubs.Bytes())
 }
 
@@ -78,6 +106,9 @@ func emitTiles() {
 func snake(name string) string {
 	name, _ = strings.CutSuffix(name, "AMX")
 	kind, types, _ := strings.Cut(name, "BF16")
+	if kind, ok := strings.CutSuffix(kind, "Panel"); ok {
+		return kind + "_panel_bf16" + types + "_amx"
+	}
 	return kind + "_bf16" + types + "_amx"
 }
 
@@ -145,13 +176,17 @@ func (k *tileKernel) emit() {
 	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
 	k.constants()
 	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, frameSize, 8*args)
-	k.prologue()
-	for _, s := range []struct{ tiles, halves int }{{4, 1}, {1, 1}, {2, 2}, {1, 2}} {
-		if k.kind == tileSparse && s.tiles == 4 {
-			s.tiles = 2 // positions and values are two streams
+	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, k.frame(), 8*args)
+	if k.panel {
+		k.panels()
+	} else {
+		k.prologue()
+		if k.kind != tileSum {
+			k.shape(4, 1)
+			k.label("pairs")
 		}
-		k.shape(s.tiles, s.halves)
+		k.shape(2, 2)
+		k.shape(1, 2)
 	}
 	k.label("done")
 	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
@@ -162,15 +197,14 @@ func (k *tileKernel) emit() {
 func (k *tileKernel) constants() {
 	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
 	cfg[0] = 1
-	for t := range 8 {
-		cfg[16+2*t] = 64
+	for t := range 7 {
+		cfg[16+2*t], cfg[48+t] = 64, 16
 		if k.kind == tileSum && (t == 4 || t == 5) {
 			cfg[16+2*t] = 32
 		}
 	}
-	cfg[48+6], cfg[48+7] = 16, 16
 	if k.kind == tileSum {
-		cfg[48+6], cfg[48+7] = 8, 8
+		cfg[48+6] = 8
 	}
 	words := make([]uint32, 16)
 	for i, b := range cfg {
@@ -205,47 +239,6 @@ func expansionData(out *bytes.Buffer) {
 	data(out, "lanes", lanes)
 	data(out, "low", low)
 	data(out, "high", high)
-}
-
-// expandAssembly is the expansion alone, for weights that many tokens wait for.
-func expandAssembly() []byte {
-	k := &tileKernel{}
-	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
-	expansionData(&k.out)
-	fmt.Fprint(&k.out, "\n// func ExpandBF16AVX512(dst, w unsafe.Pointer, k int)\nTEXT ·ExpandBF16AVX512(SB), NOSPLIT, $0-24\n")
-	k.p("MOVQ dst+0(FP), DI")
-	k.p("MOVQ w+8(FP), R8")
-	k.p("MOVQ k+16(FP), CX")
-	k.p("LEAQ 7(CX), DX") // positions are padded to a cache line
-	k.p("ANDQ $-8, DX")
-	k.p("LEAQ (R8)(DX*8), R9")
-	k.expansion()
-	k.p("SUBQ $4, CX")
-	k.p("JLT rest")
-	k.label("four")
-	for g := range 4 {
-		k.p("PREFETCHT0 %d(R9)", ahead+64*g)
-		k.group("R8", 8*g, "R9", 64*g, "DI", 128*g, g)
-	}
-	k.p("ADDQ $32, R8")
-	k.p("ADDQ $256, R9")
-	k.p("ADDQ $512, DI")
-	k.p("SUBQ $4, CX")
-	k.p("JGE four")
-	k.label("rest")
-	k.p("ADDQ $4, CX")
-	k.p("JZ done")
-	k.label("one")
-	k.group("R8", 0, "R9", 0, "DI", 0, 0)
-	k.p("ADDQ $8, R8")
-	k.p("ADDQ $64, R9")
-	k.p("ADDQ $128, DI")
-	k.p("DECQ CX")
-	k.p("JNZ one")
-	k.label("done")
-	k.p("VZEROUPPER")
-	k.p("RET")
-	return k.out.Bytes()
 }
 
 // prologue configures the tiles and copies the last inputs, filled up with zeros.
@@ -306,8 +299,16 @@ func (k *tileKernel) prologue() {
 		k.p("JNZ tail")
 	}
 	k.label("start")
-	k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
-	k.p("JGT halves2tiles%d", 2)
+	if k.kind != tileSum {
+		k.p("CMPQ tokens+%d(FP), $16", k.arg("tokens"))
+		k.p("JGT pairs")
+		k.p("CMPQ k+%d(FP), $%d", k.arg("k"), longSteps*k.perStep())
+		k.p("JLT pairs")
+	}
+	if k.kind == tileDense {
+		k.p("CMPQ step+%d(FP), $0", k.arg("step"))
+		k.p("JNE pairs")
+	}
 }
 
 // ldy puts the bytes from a token's sums to the next's into R14.
