@@ -29,8 +29,15 @@ func (j *linearJob) blocksOfTask(b *packed) int {
 	return n * max(1, min(rowsAtOnce/(n*b.block), b.rows/b.block/(4*n*j.c.pool.workers)))
 }
 
-// unitsAtOnce is how many units of a section are computed together.
-func (j *linearJob) unitsAtOnce(s *section) int { return max(1, rowsAtOnce/s.unit()) }
+// unitsAtOnce is how many units of a section are computed together. Kernels that take
+// lists of tiles want no more rows than rowTiles.
+func (j *linearJob) unitsAtOnce(s *section) int {
+	rows := rowsAtOnce
+	if j.c.listed(s.w.types, j.plan.big) {
+		rows = min(rows, j.rowTiles(s.w)*tileRows)
+	}
+	return max(1, rows/s.unit())
+}
 
 // fills is how many token tiles of what region i holds are packed at once: with
 // tokens in the lanes, as many as are whole vectors.
@@ -77,6 +84,17 @@ func (j *linearJob) fillZ(s *linearScratch, to, i, from, ld, tokens, columns int
 // unitsOfA computes rows first … first+n-1 of a section: u = Core·z, then A·u.
 func (j *linearJob) unitsOfA(s *linearScratch, sec *section, first, n int) {
 	step, ld := j.rowTiles(sec.w), roundUp(n, tileRows)
+	if tiles := ld / tileRows; tiles <= step && j.c.listed(sec.w.types, j.plan.big) {
+		// The weights stay in L2, so that u need not.
+		ld += tileRows // rows of 1 KB would share sets of L1
+		w, at := j.expanded(s, sec.w, first/tileRows, tiles)
+		for i := range j.plan.tiles() {
+			row, rows, mr := j.plan.tile(i)
+			j.c.product(&s.list, w, at, tiles, mr, j.tile(sec.x, i), j.g.in, s.u, ld, false)
+			j.blocksOfA(s, sec, s.u, ld, first, n, row, rows, mr)
+		}
+		return
+	}
 	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
 		hi := min(lo+chunkTiles, j.plan.tiles())
 		for t := 0; t < ld/tileRows; t += step {

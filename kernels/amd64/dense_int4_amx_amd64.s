@@ -25,8 +25,8 @@ GLOBL config<>(SB), RODATA|NOPTR, $64
 DATA less<>+0(SB)/4, $0xcb400000
 GLOBL less<>(SB), RODATA|NOPTR, $4
 
-// func DenseInt4AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
-TEXT ·DenseInt4AMX(SB), 0, $24896-72
+// func DenseInt4AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int, every, step int)
+TEXT ·DenseInt4AMX(SB), 0, $24896-88
 	CMPQ tiles+8(FP), $0
 	JLE return
 	LEAQ 63(SP), R15
@@ -93,6 +93,10 @@ TEXT ·DenseInt4AMX(SB), 0, $24896-72
 	MOVQ R12, 128(R15)
 	MOVQ tiles+8(FP), R12
 	MOVQ R12, 88(R15)
+	MOVQ R12, 248(R15)
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ R12, 240(R15)
 	MOVQ k+32(FP), CX
 	MOVQ CX, 96(R15)
 	MOVQ CX, 104(R15)
@@ -219,6 +223,16 @@ firstfew:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedfirstfew
+	DECQ 248(R15)
+	JLE againfirstfew
+	DECQ 232(R15)
+	JNZ againfirstfew
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstfew:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -326,6 +340,16 @@ filledfew:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedsecondfew
+	DECQ 248(R15)
+	JLE againsecondfew
+	DECQ 232(R15)
+	JNZ againsecondfew
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againsecondfew:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -350,6 +374,16 @@ loopfew:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedfew
+	DECQ 248(R15)
+	JLE againfew
+	DECQ 232(R15)
+	JNZ againfew
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfew:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -689,6 +723,14 @@ storedfew:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samefew
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samefew:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -786,6 +828,16 @@ firstfull:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedfirstfull
+	DECQ 248(R15)
+	JLE againfirstfull
+	DECQ 232(R15)
+	JNZ againfirstfull
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstfull:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -893,6 +945,16 @@ filledfull:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedsecondfull
+	DECQ 248(R15)
+	JLE againsecondfull
+	DECQ 232(R15)
+	JNZ againsecondfull
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againsecondfull:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -917,6 +979,16 @@ loopfull:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedfull
+	DECQ 248(R15)
+	JLE againfull
+	DECQ 232(R15)
+	JNZ againfull
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfull:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -1196,6 +1268,14 @@ storedfull:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samefull
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samefull:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -1299,6 +1379,16 @@ firstmore:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedfirstmore
+	DECQ 248(R15)
+	JLE againfirstmore
+	DECQ 232(R15)
+	JNZ againfirstmore
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstmore:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -1413,6 +1503,16 @@ filledmore:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedsecondmore
+	DECQ 248(R15)
+	JLE againsecondmore
+	DECQ 232(R15)
+	JNZ againsecondmore
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againsecondmore:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -1523,6 +1623,16 @@ expandedmore:
 	ADDQ BX, DI
 	DECQ 96(R15)
 	JNZ multipliedmore
+	DECQ 248(R15)
+	JLE againmore
+	DECQ 232(R15)
+	JNZ againmore
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againmore:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -2023,6 +2133,14 @@ storedmore:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samemore
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samemore:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -2151,6 +2269,16 @@ filledmany:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedfirstmany
+	DECQ 248(R15)
+	JLE againfirstmany
+	DECQ 232(R15)
+	JNZ againfirstmany
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstmany:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -2758,6 +2886,16 @@ expandedmany:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedmany
+	DECQ 248(R15)
+	JLE againmany
+	DECQ 232(R15)
+	JNZ againmany
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againmany:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -3181,6 +3319,16 @@ expandedpartmany:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedpartmany
+	DECQ 248(R15)
+	JLE againpartmany
+	DECQ 232(R15)
+	JNZ againpartmany
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againpartmany:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -3213,6 +3361,14 @@ steppedmany:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samemany
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samemany:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -3246,6 +3402,14 @@ setmany:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samenonemany
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samenonemany:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -3379,6 +3543,16 @@ filledmost:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedfirstmost
+	DECQ 248(R15)
+	JLE againfirstmost
+	DECQ 232(R15)
+	JNZ againfirstmost
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstmost:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -4077,6 +4251,16 @@ expandedmost:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedmost
+	DECQ 248(R15)
+	JLE againmost
+	DECQ 232(R15)
+	JNZ againmost
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againmost:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -4507,6 +4691,16 @@ expandedpartmost:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedpartmost
+	DECQ 248(R15)
+	JLE againpartmost
+	DECQ 232(R15)
+	JNZ againpartmost
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againpartmost:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -4539,6 +4733,14 @@ steppedmost:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samemost
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samemost:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -4572,6 +4774,14 @@ setmost:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samenonemost
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samenonemost:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -4705,6 +4915,16 @@ filledall:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedfirstall
+	DECQ 248(R15)
+	JLE againfirstall
+	DECQ 232(R15)
+	JNZ againfirstall
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againfirstall:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -5223,6 +5443,16 @@ expandedall:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedall
+	DECQ 248(R15)
+	JLE againall
+	DECQ 232(R15)
+	JNZ againall
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againall:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -5563,6 +5793,16 @@ expandedpartall:
 	ADDQ 216(R15), DI
 	DECQ 96(R15)
 	JNZ multipliedpartall
+	DECQ 248(R15)
+	JLE againpartall
+	DECQ 232(R15)
+	JNZ againpartall
+	MOVQ every+72(FP), R12
+	MOVQ R12, 232(R15)
+	MOVQ step+80(FP), R12
+	ADDQ R12, x+24(FP)
+
+againpartall:
 	MOVQ x+24(FP), DI
 	MOVQ k+32(FP), R12
 	MOVQ R12, 96(R15)
@@ -5595,6 +5835,14 @@ steppedall:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ sameall
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+sameall:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12
@@ -5628,6 +5876,14 @@ setall:
 	ADDQ $8, R12
 	MOVQ R12, 112(R15)
 	MOVQ 120(R15), R10
+	DECQ 240(R15)
+	JNZ samenoneall
+	MOVQ every+72(FP), R12
+	MOVQ R12, 240(R15)
+	ADDQ step+80(FP), R10
+	MOVQ R10, 120(R15)
+
+samenoneall:
 	MOVQ k+32(FP), R12
 	MOVQ R12, 104(R15)
 	TESTQ R12, R12

@@ -96,7 +96,7 @@ func (k *intTile) wide() {
 	k.p("LEAQ %d(R10)(R12*1), R10", -64*n)
 	k.p("CMPQ %d(R15), $0", localAdds)
 	k.jump("JNE", "loop")
-	k.nextTile()
+	k.nextTile("")
 	k.at("store")
 	k.storeWide()
 }
@@ -173,12 +173,7 @@ func (k *intTile) multiplied(name string) {
 		k.nextBlock("expanded" + name)
 	}
 	k.p("ADDQ %d(R15), DI", localRest)
-	k.p("DECQ %d(R15)", localDots)
-	k.jump("JNZ", "multiplied"+name)
-	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
-	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
-	k.p("MOVQ R12, %d(R15)", localDots)
-	k.at("multiplied" + name)
+	k.countDot(name)
 }
 
 // prefetches reads ahead if weights are multiplied as they lie.
@@ -353,5 +348,5 @@ func (k *intTile) storeWide() {
 	k.p("ADDQ %d(R15), R12", localLdy)
 	k.p("DECQ R8")
 	k.jump("JNZ", "token")
-	k.nextTile()
+	k.nextTile("none")
 }
