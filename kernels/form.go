@@ -103,7 +103,7 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 // blocks that are not whole tiles overlap in y: the next one's are written later.
 func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int, x []byte, pitched int, y []float32, ldy int, add bool) {
 	tiles, f := m.blockTiles(), m.form()
-	if c.joins(m, tiles, mr) {
+	if c.joinsBlocks(m, tiles, mr) {
 		from := unsafe.Pointer(unsafe.SliceData(x))
 		for each := maxList / tiles; n > 0; n -= each {
 			w := list[:min(n, each)*tiles]
@@ -127,8 +127,8 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 	}
 }
 
-// joins says whether the kernel of a block-diagonal matrix takes several blocks at once.
-func (c *CPU) joins(m *packed, tiles, mr int) bool {
+// joinsBlocks says whether the kernel of a block-diagonal matrix takes several blocks at once.
+func (c *CPU) joinsBlocks(m *packed, tiles, mr int) bool {
 	switch {
 	case !c.listed(m.types, mr) || m.block%tileRows != 0 || tiles > maxList/2:
 		return false

@@ -52,10 +52,35 @@ func (f *fused) row(dst []float32, r int) {
 	}
 }
 
+// columns gives n columns from from on of rows first … first+rows-1, where needed
+// through scratch [rows, n]; scales are of the rows' norms.
+func (f *fused) columns(scratch, scales []float32, first, rows, from, n int) (src []float32, ld int) {
+	if f.plain() {
+		return f.x.data[first*f.x.ld+from:], f.x.ld
+	}
+	for r := range rows {
+		x, dst := f.x.row(first+r), scratch[r*n:][:n]
+		if f.swiglu {
+			f.c.swiGLU(dst, x[from:][:n], x[len(x)/2+from:][:n])
+		} else {
+			f.c.scaleMul(dst, x[from:][:n], f.norm.data[from:], scales[r])
+		}
+	}
+	return scratch, n
+}
+
+// scale is what the norm multiplies row r by, beside its weights.
+func (f *fused) scale(r int) float32 { return f.c.rmsScale(f.x.row(r), f.eps) }
+
 // rmsNorm sets dst to x/√(mean x² + eps)·w.
 func (c *CPU) rmsNorm(dst, x, w []float32, eps float32) {
+	c.scaleMul(dst, x, w, c.rmsScale(x, eps))
+}
+
+// rmsScale is 1/√(mean x² + eps).
+func (c *CPU) rmsScale(x []float32, eps float32) float32 {
 	mean := c.sumSquares(x) / float32(len(x))
-	c.scaleMul(dst, x, w, float32(1/math.Sqrt(float64(mean+eps))))
+	return float32(1 / math.Sqrt(float64(mean+eps)))
 }
 
 // inputJob is one Input; a task is inputRows of it.
