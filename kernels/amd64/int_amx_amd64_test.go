@@ -306,7 +306,7 @@ func TestIntAMXDiagonal(t *testing.T) {
 		if kind.bits == 4 {
 			run = DenseInt4AMX
 		}
-		for n, tokens := range []int{1, 2, 15, 16, 17, 31, 32, 33, 40, 48, 49, 63, 64} {
+		for n, tokens := range []int{1, 2, 15, 16, 17, 31, 32, 33, 40, 48, 49, 63, 64, 64, 64, 64, 64} {
 			every, k := 1+n%5, 1+n%maxBlocks
 			o := newIntTileCase(kind, kerneltest.Rand(uint64(16+n)), diagonal*every-n%2, tokens, k, 0)
 			one := len(o.x)
