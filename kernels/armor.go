@@ -23,8 +23,8 @@ func blocksPerTask(block int) int { return wholes(block, ref.SparseBlock) }
 // little beside them, and a tile of tokens is read less often.
 const rowsAtOnce = 256
 
-// columnsPacked bounds the columns of x that are packed together for B's: the tile of
-// tokens stays in L2, and rows of x are read in long pieces.
+// columnsPacked bounds the columns of x that are packed together: the tile of tokens
+// stays in L2, and rows of x are read in long pieces.
 const columnsPacked = 2048
 
 // spanOf divides what a set of B's multiplies: token tiles first, and where they are
@@ -74,9 +74,8 @@ func (j *linearJob) fills(s *set) int {
 // blocksOfB computes blocks first … end-1 of z = B·x for a set's B's and token tiles
 // lo … hi-1.
 func (j *linearJob) blocksOfB(s *linearScratch, t *set, first, end, lo, hi int) {
-	if j.in.norm != nil {
-		j.scales(s, lo, hi)
-	}
+	row := lo * j.plan.big
+	j.scales(s, row, min(hi*j.plan.big, j.plan.rows)-row)
 	step := j.fills(t)
 	for n := j.blocksPacked(t); first < end; first += n {
 		n = min(n, end-first)
@@ -86,16 +85,14 @@ func (j *linearJob) blocksOfB(s *linearScratch, t *set, first, end, lo, hi int) 
 	}
 }
 
-// scales makes those of the norms of the rows of token tiles lo … hi-1, which tasks
-// for other columns have made already.
-func (j *linearJob) scales(s *linearScratch, lo, hi int) {
-	of := scaled{j.calls, lo, hi}
-	if s.scaleOf == of {
+// scales makes those of the norms of rows of x, unless a task for other columns has.
+func (j *linearJob) scales(s *linearScratch, first, rows int) {
+	of := scaled{j.calls, first, rows}
+	if j.in.norm == nil || s.scaleOf == of {
 		return
 	}
 	s.scaleOf = of
-	first := lo * j.plan.big
-	for r := range min(hi*j.plan.big, j.plan.rows) - first {
+	for r := range rows {
 		s.scale[r] = j.in.scale(first + r)
 	}
 }

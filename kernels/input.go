@@ -24,21 +24,6 @@ func (f *fused) set(x Buf, fuse Fuse) (in int) {
 
 func (f *fused) plain() bool { return f.norm == nil && !f.swiglu }
 
-// rows gives n rows from first on, where needed through scratch [n, in].
-func (f *fused) rows(scratch []float32, first, n int) (src []float32, ld int) {
-	if f.plain() {
-		return f.x.data[first*f.x.ld:], f.x.ld
-	}
-	in := f.x.cols
-	if f.swiglu {
-		in /= 2
-	}
-	for r := range n {
-		f.row(scratch[r*in:][:in], first+r)
-	}
-	return scratch, in
-}
-
 // row computes one row into dst [in].
 func (f *fused) row(dst []float32, r int) {
 	x := f.x.row(r)

@@ -1,6 +1,10 @@
 package kernels
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"armor/kernels/ref"
+)
 
 // tokenPlan splits T rows into the token tiles of an instruction set: as many
 // of the largest as fit, and one for the rest.
@@ -77,7 +81,7 @@ type region struct {
 
 // linearScratch is one worker's.
 type linearScratch struct {
-	x     []float32 // [tokens of a tile, in], or of a piece for B's: normalized
+	x     []float32 // [tokens of a tile, columnsPacked]: normalized
 	u     []float32 // [chunkTiles·tokens, unit], or sums turned: a core's output
 	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
@@ -93,8 +97,8 @@ type linearScratch struct {
 	list [maxList]unsafe.Pointer
 }
 
-// scaled are the rows of token tiles lo … hi-1, in a call of Linear.
-type scaled struct{ call, lo, hi int }
+// scaled are so many rows of x from first on, in a call of Linear.
+type scaled struct{ call, first, rows int }
 
 type stage uint8
 
@@ -147,16 +151,16 @@ func (j *linearJob) divide() {
 	case before:
 		tiled := false
 		for i := range j.g.forms {
-			s := span{of: i, units: 1, per: 1, tiles: tiles, chunk: 1}
+			n := tiles
 			switch {
 			case j.regions[i].form.lanes:
-				s.tiles = ceil(j.plan.rows, lanesTokens)
+				n = ceil(j.plan.rows, lanesTokens)
 			case tiled: // packed with the first
 				continue
 			default:
 				tiled = true
 			}
-			j.spans = append(j.spans, s)
+			j.spans = append(j.spans, j.packSpan(i, n))
 		}
 		for i := range j.g.sets {
 			s := j.spanOf(&j.g.sets[i])
@@ -203,7 +207,8 @@ func (j *linearJob) prepare() {
 		place(j.g.after[i])
 	}
 	if len(j.g.forms) > 0 {
-		xs = big * in
+		scales = max(big, lanesTokens)
+		xs = scales * min(in, columnsPacked)
 	}
 	for i := range j.g.sets {
 		s := &j.g.sets[i]
@@ -221,9 +226,6 @@ func (j *linearJob) prepare() {
 			panel = max(panel, s.a.form().size(n, big))
 		}
 		if r := &j.regions[s.x]; r.form.lanes {
-			if s.b < 0 {
-				xs = max(xs, lanesTokens*in)
-			}
 			sums = max(sums, roundUp(j.lanesUnits(s)*s.unit(), tileRows)*r.lanes.big)
 			u = max(u, sums)
 		}
@@ -272,7 +274,7 @@ func (j *linearJob) run(worker, task int) {
 		if b := s.of - len(j.g.forms); b >= 0 {
 			j.blocksOfB(scratch, &j.g.sets[b], first, end, lo, hi)
 		} else {
-			j.pack(scratch, s.of, lo)
+			j.pack(scratch, s.of, first*ref.SparseBlock, min(end*ref.SparseBlock, j.g.in), lo)
 		}
 	case multiply:
 		sec := &j.g.sections[s.of]
@@ -290,22 +292,35 @@ func (j *linearJob) tile(i, tile int) []byte {
 	return j.acts[r.at+tile*r.size:]
 }
 
-// pack packs one vector of tokens of x in the group's form i, or one token tile in
-// all forms from i on that are none with tokens in the lanes.
-func (j *linearJob) pack(s *linearScratch, i, tile int) {
-	in := j.g.in
-	if j.regions[i].form.lanes {
-		first := tile * lanesTokens
-		n := min(lanesTokens, j.plan.rows-first)
-		src, ld := j.in.rows(s.x, first, n)
-		j.fillLanes(s, i, tile, 0, src, ld, n, in)
-		return
+// packSpan divides the packing of so many token tiles: where they are few, columns are
+// divided, too, unless that costs more than it gains.
+func (j *linearJob) packSpan(form, tiles int) span {
+	const least = 16 << 10 // inputs of a task
+	parts := min(ceil(4*j.c.pool.workers, tiles), max(1, j.plan.rows*j.g.in/(tiles*least)))
+	units := ceil(j.g.in, ref.SparseBlock)
+	return span{of: form, units: units, per: ceil(units, parts), tiles: tiles, chunk: 1}
+}
+
+// pack packs columns from … to-1 of one vector of tokens of x in the group's form i,
+// or of one token tile in all forms from i on that are none with tokens in the lanes.
+func (j *linearJob) pack(s *linearScratch, i, from, to, tile int) {
+	lanes := j.regions[i].form.lanes
+	first, rows, mr := tile*lanesTokens, min(lanesTokens, j.plan.rows-tile*lanesTokens), 0
+	if !lanes {
+		first, rows, mr = j.plan.tile(tile)
 	}
-	first, rows, mr := j.plan.tile(tile)
-	src, ld := j.in.rows(s.x, first, rows)
-	for ; i < len(j.g.forms); i++ {
-		if f := j.regions[i].form; !f.lanes {
-			j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
+	j.scales(s, first, rows)
+	for ; from < to; from += columnsPacked {
+		n := min(columnsPacked, to-from)
+		src, ld := j.in.columns(s.x, s.scale, first, rows, from, n)
+		if lanes {
+			j.fillLanes(s, i, tile, from, src, ld, rows, n)
+			continue
+		}
+		for f := i; f < len(j.g.forms); f++ {
+			if form := j.regions[f].form; !form.lanes {
+				j.c.fill(form, j.tile(f, tile)[form.at(from, mr):], j.g.in, src, ld, rows, n, mr, s.line)
+			}
 		}
 	}
 }
