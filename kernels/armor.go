@@ -85,18 +85,6 @@ func (j *linearJob) blocksOfB(s *linearScratch, t *set, first, end, lo, hi int) 
 	}
 }
 
-// scales makes those of the norms of rows of x, unless a task for other columns has.
-func (j *linearJob) scales(s *linearScratch, first, rows int) {
-	of := scaled{j.calls, first, rows}
-	if j.in.norm == nil || s.scaleOf == of {
-		return
-	}
-	s.scaleOf = of
-	for r := range rows {
-		s.scale[r] = j.in.scale(first + r)
-	}
-}
-
 // piecesOfB does n blocks from first on for token tiles i … hi-1, which are packed
 // at once. The scales of rows begin with those of tile lo.
 func (j *linearJob) piecesOfB(s *linearScratch, t *set, first, n, lo, i, hi int) {

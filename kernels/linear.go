@@ -1,10 +1,6 @@
 package kernels
 
-import (
-	"unsafe"
-
-	"armor/kernels/ref"
-)
+import "unsafe"
 
 // tokenPlan splits T rows into the token tiles of an instruction set: as many
 // of the largest as fit, and one for the rest.
@@ -96,9 +92,6 @@ type linearScratch struct {
 
 	list [maxList]unsafe.Pointer
 }
-
-// scaled are so many rows of x from first on, in a call of Linear.
-type scaled struct{ call, first, rows int }
 
 type stage uint8
 
@@ -274,7 +267,7 @@ func (j *linearJob) run(worker, task int) {
 		if b := s.of - len(j.g.forms); b >= 0 {
 			j.blocksOfB(scratch, &j.g.sets[b], first, end, lo, hi)
 		} else {
-			j.pack(scratch, s.of, first*ref.SparseBlock, min(end*ref.SparseBlock, j.g.in), lo)
+			j.pack(scratch, s.of, first, end, lo)
 		}
 	case multiply:
 		sec := &j.g.sections[s.of]
@@ -290,39 +283,6 @@ func (j *linearJob) run(worker, task int) {
 func (j *linearJob) tile(i, tile int) []byte {
 	r := &j.regions[i]
 	return j.acts[r.at+tile*r.size:]
-}
-
-// packSpan divides the packing of so many token tiles: where they are few, columns are
-// divided, too, unless that costs more than it gains.
-func (j *linearJob) packSpan(form, tiles int) span {
-	const least = 16 << 10 // inputs of a task
-	parts := min(ceil(4*j.c.pool.workers, tiles), max(1, j.plan.rows*j.g.in/(tiles*least)))
-	units := ceil(j.g.in, ref.SparseBlock)
-	return span{of: form, units: units, per: ceil(units, parts), tiles: tiles, chunk: 1}
-}
-
-// pack packs columns from … to-1 of one vector of tokens of x in the group's form i,
-// or of one token tile in all forms from i on that are none with tokens in the lanes.
-func (j *linearJob) pack(s *linearScratch, i, from, to, tile int) {
-	lanes := j.regions[i].form.lanes
-	first, rows, mr := tile*lanesTokens, min(lanesTokens, j.plan.rows-tile*lanesTokens), 0
-	if !lanes {
-		first, rows, mr = j.plan.tile(tile)
-	}
-	j.scales(s, first, rows)
-	for ; from < to; from += columnsPacked {
-		n := min(columnsPacked, to-from)
-		src, ld := j.in.columns(s.x, s.scale, first, rows, from, n)
-		if lanes {
-			j.fillLanes(s, i, tile, from, src, ld, rows, n)
-			continue
-		}
-		for f := i; f < len(j.g.forms); f++ {
-			if form := j.regions[f].form; !form.lanes {
-				j.c.fill(form, j.tile(f, tile)[form.at(from, mr):], j.g.in, src, ld, rows, n, mr, s.line)
-			}
-		}
-	}
 }
 
 // units computes units first … end-1 of a section for all tokens.
