@@ -161,8 +161,13 @@ func (j *linearJob) divide() {
 			j.spans = append(j.spans, s)
 		}
 	case multiply:
-		// Enough tasks that a late worker costs little; whole groups of four tiles.
-		chunk := max(4, roundUp(ceil(j.g.out, tileRows)/(8*workers), 4))
+		// Enough tasks that a late worker costs little, of a prefill half as many rather
+		// than of few rows; whole groups of four tiles.
+		chunk := ceil(ceil(j.g.out, tileRows), 8*workers)
+		if tiles > 1 {
+			chunk = max(chunk, min(2*chunk, 8))
+		}
+		chunk = max(4, roundUp(chunk, 4))
 		for i := range j.g.sections {
 			s := &j.g.sections[i]
 			if r := &j.regions[s.x]; r.form.lanes {
