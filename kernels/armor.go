@@ -23,38 +23,93 @@ func blocksPerTask(block int) int { return wholes(block, ref.SparseBlock) }
 // little beside them, and a tile of tokens is read less often.
 const rowsAtOnce = 256
 
-// blocksOfTask is how many blocks of a B are a task: a quarter of a worker's.
-func (j *linearJob) blocksOfTask(b *packed) int {
-	n := blocksPerTask(b.block)
-	return n * max(1, min(rowsAtOnce/(n*b.block), b.rows/b.block/(4*n*j.c.pool.workers)))
+// columnsPacked bounds the columns of x that are packed together: the tile of tokens
+// stays in L2, and rows of x are read in long pieces.
+const columnsPacked = 2048
+
+// spanOf divides what a set of B's multiplies: token tiles first, and where they are
+// few, columns, too.
+func (j *linearJob) spanOf(s *set) span {
+	tiles, want := j.plan.tiles(), 4*j.c.pool.workers
+	fills, least := j.fills(s), blocksPerTask(s.block)
+	chunk := fills * max(1, tiles/(fills*want))
+	units := j.g.in / s.block
+	parts := ceil(want, ceil(tiles, chunk))
+	return span{units: units, per: least * max(1, units/(least*parts)), tiles: tiles, chunk: chunk}
 }
 
-// unitsAtOnce is how many units of a section are computed together.
-func (j *linearJob) unitsAtOnce(s *section) int { return max(1, rowsAtOnce/s.unit()) }
+// blocksAtOnce is how many blocks of a set are multiplied together.
+func (j *linearJob) blocksAtOnce(s *set) int {
+	n := blocksPerTask(s.block)
+	return min(n*max(1, rowsAtOnce/(n*s.block)), j.spanOf(s).per)
+}
 
-// fills is how many token tiles of what region i holds are packed at once: with
-// tokens in the lanes, as many as are whole vectors.
-func (j *linearJob) fills(i int) int {
-	if j.regions[i].form.lanes {
-		return wholes(j.plan.big, lanesTokens)
+// blocksPacked is how many blocks' columns of x are packed together.
+func (j *linearJob) blocksPacked(s *set) int {
+	n := j.blocksAtOnce(s)
+	return min(n*max(1, columnsPacked/(n*s.block)), j.spanOf(s).per)
+}
+
+// unitsAtOnce is how many units of a section are computed together. Kernels that take
+// lists of tiles want no more rows than rowTiles.
+func (j *linearJob) unitsAtOnce(s *section) int {
+	rows := rowsAtOnce
+	if j.c.listed(s.w.types, j.plan.big) {
+		rows = min(rows, j.rowTiles(s.w)*tileRows)
+	}
+	return max(1, rows/s.unit())
+}
+
+// fills is how many token tiles of a set's products are packed at once: with tokens
+// in the lanes, as many as are whole vectors.
+func (j *linearJob) fills(s *set) int {
+	for _, b := range s.bs {
+		if j.regions[len(j.g.forms)+b].form.lanes {
+			return wholes(j.plan.big, lanesTokens)
+		}
 	}
 	return 1
 }
 
-// blocksOfB computes blocks first … end-1 of z = B·x for token tiles lo … hi-1.
-func (j *linearJob) blocksOfB(s *linearScratch, b, first, end, lo, hi int) {
-	m := j.g.bs[b]
-	to := len(j.g.forms) + b
-	ld, step := (end-first)*m.block+tileRows, j.fills(to)
-	for i := lo; i < hi; i += step {
-		tokens := 0
-		for tile := i; tile < min(i+step, hi); tile++ {
-			_, rows, mr := j.plan.tile(tile)
-			y, x := s.y[tokens*ld:], j.tile(m.x, tile)
-			j.c.blocks(&s.list, m, first, end-first, mr, x[m.form().at(first*m.block, mr):], j.g.in, y, ld, false)
-			tokens += rows
+// blocksOfB computes blocks first … end-1 of z = B·x for a set's B's and token tiles
+// lo … hi-1.
+func (j *linearJob) blocksOfB(s *linearScratch, t *set, first, end, lo, hi int) {
+	row := lo * j.plan.big
+	j.scales(s, row, min(hi*j.plan.big, j.plan.rows)-row)
+	step := j.fills(t)
+	for n := j.blocksPacked(t); first < end; first += n {
+		n = min(n, end-first)
+		for i := lo; i < hi; i += step {
+			j.piecesOfB(s, t, first, n, lo, i, min(i+step, hi))
 		}
-		j.fillZ(s, to, i, first*m.block, ld, tokens, (end-first)*m.block)
+	}
+}
+
+// piecesOfB does n blocks from first on for token tiles i … hi-1, which are packed
+// at once. The scales of rows begin with those of tile lo.
+func (j *linearJob) piecesOfB(s *linearScratch, t *set, first, n, lo, i, hi int) {
+	from, columns := first*t.block, n*t.block
+	size, once := roundUp(t.form.size(columns, j.plan.big), cacheLine), j.blocksAtOnce(t)
+	ld := once*t.block + tileRows
+	tokens := 0
+	for tile := i; tile < hi; tile++ {
+		row, rows, mr := j.plan.tile(tile)
+		src, ldx := j.in.columns(s.x, s.scale[(tile-lo)*j.plan.big:], row, rows, from, columns)
+		j.c.fill(t.form, s.panel[(tile-i)*size:], columns, src, ldx, rows, columns, mr, s.line)
+		tokens += rows
+	}
+	for _, b := range t.bs {
+		m := j.g.bs[b]
+		for k := 0; k < n; k += once {
+			blocks, at := min(once, n-k), 0
+			for tile := i; tile < hi; tile++ {
+				_, rows, mr := j.plan.tile(tile)
+				x := s.panel[(tile-i)*size+t.form.at(k*t.block, mr):]
+				j.c.blocks(&s.list, m, first+k, blocks, mr, x, columns, s.y[at*ld:], ld, false)
+				at += rows
+			}
+			j.fillZ(s, len(j.g.forms)+b, i, from+k*t.block, ld, tokens, blocks*t.block)
+		}
 	}
 }
 
@@ -77,9 +132,13 @@ func (j *linearJob) fillZ(s *linearScratch, to, i, from, ld, tokens, columns int
 // unitsOfA computes rows first … first+n-1 of a section: u = Core·z, then A·u.
 func (j *linearJob) unitsOfA(s *linearScratch, sec *section, first, n int) {
 	step, tiles := j.rowTiles(sec.w), ceil(n, tileRows)
-	ld := (tiles + 1) * tileRows // for panels not a power of two
-	for lo := 0; lo < j.plan.tiles(); lo += chunkTiles {
-		hi := min(lo+chunkTiles, j.plan.tiles())
+	ld := (tiles + 1) * tileRows // a power of two would put rows into few sets of L1
+	chunk := chunkTiles
+	if tiles <= step && j.c.listed(sec.w.types, j.plan.big) && !j.joins(sec.w) {
+		chunk = 1 // the weights stay in L2, so that u need not
+	}
+	for lo := 0; lo < j.plan.tiles(); lo += chunk {
+		hi := min(lo+chunk, j.plan.tiles())
 		for t := 0; t < tiles; t += step {
 			y := s.u[t*tileRows:]
 			j.products(s, sec, first/tileRows+t, min(step, tiles-t), lo, hi, y, ld, y, ld, false)

@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -148,40 +150,52 @@ func TestRepack(t *testing.T) {
 	}
 }
 
-// TestInput: a Linear of what Input gives has the bits of the fused one.
+// TestInput: a Linear of what Input gives has the bits of the fused one, of one B or
+// of B's of two sizes, beside sections that read x itself.
 func TestInput(t *testing.T) {
 	backends(t, func(t *testing.T, c *CPU) {
 		rng := kerneltest.Rand(9)
-		const rows, in = 29, 44
-		at := armorTest{in, BF16, []armorPart{{20, 4, 44, -1, false, false}, {9, 0, 0, -1, true, true}, {8, 0, 0, -1, false, false}}}
-		g, err := c.NewGroup(at.make(rng, func(n int) []float32 { return truncated(rng, n) })...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for what, f := range map[string]Fuse{
-			"plain":  {},
-			"norm":   Norm(RMSNorm{upload(t, c, 1, in, kerneltest.Normal(rng, in)), 1e-5}),
-			"SwiGLU": {SwiGLU: true},
-		} {
-			width := in
-			if f.SwiGLU {
-				width = 2 * in
-			}
-			x := upload(t, c, rows, width, kerneltest.Normal(rng, rows*width))
-			fused := upload(t, c, rows, in, make([]float32, rows*in))
-			got, want := upload(t, c, rows, 37, make([]float32, rows*37)), upload(t, c, rows, 37, make([]float32, rows*37))
-			p, _ := c.NewPass()
-			p.Input(fused, x, f)
-			p.Linear(got, g, fused, Fuse{})
-			p.Linear(want, g, x, f)
-			if err := p.End(); err != nil {
-				t.Fatal(err)
-			}
-			for r := range rows {
-				kerneltest.Equal(t, what, got.row(r), want.row(r))
+		for _, rows := range []int{1, 29, 133} {
+			for _, at := range []armorTest{
+				{44, BF16, []armorPart{{20, 4, 44, -1, false, false}, {9, 0, 0, -1, true, true}, {8, 0, 0, -1, false, false}}},
+				{192, BF16, []armorPart{{64, 32, 64, -1, false, false}, {20, 0, 12, -1, false, false}, {12, 4, 0, 0, false, false}}},
+			} {
+				checkInput(t, c, rng, at, rows)
 			}
 		}
 	})
+}
+
+func checkInput(t *testing.T, c *CPU, rng *rand.Rand, at armorTest, rows int) {
+	t.Helper()
+	g, err := c.NewGroup(at.make(rng, func(n int) []float32 { return truncated(rng, n) })...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, f := range map[string]Fuse{
+		"plain":  {},
+		"norm":   Norm(RMSNorm{upload(t, c, 1, at.in, kerneltest.Normal(rng, at.in)), 1e-5}),
+		"SwiGLU": {SwiGLU: true},
+	} {
+		width := at.in
+		if f.SwiGLU {
+			width = 2 * at.in
+		}
+		x := upload(t, c, rows, width, kerneltest.Normal(rng, rows*width))
+		fused := upload(t, c, rows, at.in, make([]float32, rows*at.in))
+		zeros := make([]float32, rows*g.Out())
+		got, want := upload(t, c, rows, g.Out(), zeros), upload(t, c, rows, g.Out(), zeros)
+		p, _ := c.NewPass()
+		p.Input(fused, x, f)
+		p.Linear(got, g, fused, Fuse{})
+		p.Linear(want, g, x, f)
+		if err := p.End(); err != nil {
+			t.Fatal(err)
+		}
+		for r := range rows {
+			kerneltest.Equal(t, fmt.Sprintf("%s, %d inputs, row %d of %d", what, at.in, r, rows), got.row(r), want.row(r))
+		}
+	}
 }
 
 // TestArmorAllocates nothing once its scratch has grown, with rows or tokens in

@@ -94,8 +94,9 @@ func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, s
 	}
 }
 
-// intTiles runs a kernel of integers on AMX: 16 rows for each of w by mr tokens.
-func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool) {
+// intTiles runs a kernel of integers on AMX: 16 rows for each of w by mr tokens. After
+// every so many of dense ones, x is step bytes further on.
+func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, k, block int, y *float32, ldy int, sum bool, every, step int) {
 	add := flag(sum)
 	switch {
 	case sparse && t == int8int8:
@@ -103,9 +104,9 @@ func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x 
 	case sparse:
 		amd64.SparseInt4AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
 	case t == int8int8:
-		amd64.DenseInt8AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
+		amd64.DenseInt8AMX(&w[0], len(w), mr, x, k, block, y, ldy, add, every, step)
 	default:
-		amd64.DenseInt4AMX(&w[0], len(w), mr, x, k, block, y, ldy, add)
+		amd64.DenseInt4AMX(&w[0], len(w), mr, x, k, block, y, ldy, add, every, step)
 	}
 }
 

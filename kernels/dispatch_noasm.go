@@ -32,7 +32,7 @@ func (c *CPU) ints(t denseTypes, sparse bool, tiles, mr int, w unsafe.Pointer, s
 	intsRef(t, sparse, tiles, mr, w, stride, x, k, block, y, ldy, sum)
 }
 
-func (c *CPU) intTiles(denseTypes, bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *float32, int, bool) {
+func (c *CPU) intTiles(denseTypes, bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *float32, int, bool, int, int) {
 	panic("kernels: no AMX here")
 }
 

@@ -72,7 +72,7 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 				w[i] = m.tile(t + r + i)
 			}
 			if m.types.integers() {
-				c.intTiles(m.types, m.sparse, w, mr, from, m.steps(), m.quant, &y[r*tileRows], ldy, add)
+				c.intTiles(m.types, m.sparse, w, mr, from, m.steps(), m.quant, &y[r*tileRows], ldy, add, len(w), 0)
 			} else {
 				c.tiles(m.sparse, w, mr, from, m.types.pitch(pitched), m.steps(), &y[r*tileRows], ldy, add)
 			}
@@ -103,14 +103,18 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 // blocks that are not whole tiles overlap in y: the next one's are written later.
 func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int, x []byte, pitched int, y []float32, ldy int, add bool) {
 	tiles, f := m.blockTiles(), m.form()
-	if m.types == bf16amx && tiles%4 == 0 && m.block%tileLine == 0 && tiles <= maxList {
+	if c.joinsBlocks(m, tiles, mr) {
 		from := unsafe.Pointer(unsafe.SliceData(x))
 		for each := maxList / tiles; n > 0; n -= each {
 			w := list[:min(n, each)*tiles]
 			for i := range w {
 				w[i] = m.tile(first*tiles + i)
 			}
-			c.diagonal(w, tiles, mr, from, m.types.pitch(pitched), m.steps(), &y[0], ldy, add)
+			if m.types.integers() {
+				c.intTiles(m.types, false, w, mr, from, m.steps(), m.quant, &y[0], ldy, add, tiles, f.at(m.block, mr))
+			} else {
+				c.diagonal(w, tiles, mr, from, m.types.pitch(pitched), m.steps(), &y[0], ldy, add)
+			}
 			first += each
 			if n > each {
 				from, y = unsafe.Add(from, f.at(each*m.block, mr)), y[each*m.block:]
@@ -120,6 +124,18 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 	}
 	for k := range n {
 		c.product(list, m, (first+k)*tiles, tiles, mr, x[f.at(k*m.block, mr):], pitched, y[k*m.block:], ldy, add)
+	}
+}
+
+// joinsBlocks says whether the kernel of a block-diagonal matrix takes several blocks at once.
+func (c *CPU) joinsBlocks(m *packed, tiles, mr int) bool {
+	switch {
+	case !c.listed(m.types, mr) || m.block%tileRows != 0 || tiles > maxList/2:
+		return false
+	case m.types.integers():
+		return true
+	default:
+		return tiles%4 == 0 && m.block%tileLine == 0
 	}
 }
 

@@ -17,7 +17,8 @@ type group struct {
 	in, out  int
 	sections []section // in the order of their columns
 	bs       []*packed // the B's of the sections, each once
-	forms    []form    // those of x that B's and sections read
+	sets     []set     // of them
+	forms    []form    // those of x that sections read
 	after    []form    // of what each B gives
 	most     int       // tokens that all kernels take any number up to, or 0
 	bias     []float32 // [out] or nil
@@ -32,6 +33,14 @@ type section struct {
 	a     *packed // or nil
 	b     int     // which of the group's B's is before it, or -1
 	x     int     // what it reads: a form of x, or after those a B's
+}
+
+// set is B's that read x in one form and in blocks of one size: what is packed of
+// x is for all of them.
+type set struct {
+	form  form
+	block int
+	bs    []int // which of the group's
 }
 
 func (g *group) Name() string { return g.name }
@@ -243,22 +252,19 @@ func (c *CPU) newGroup(parts []Part) (*group, []source, error) {
 	return g, sources, nil
 }
 
-// connect lists the forms of x and says who reads which.
+// connect lists the forms of x and the sets of B's, and says who reads which.
 func (g *group) connect() {
-	reads := func(f form) int {
-		i := slices.Index(g.forms, f)
-		if i < 0 {
-			i = len(g.forms)
-			g.forms = append(g.forms, f)
-		}
-		return i
-	}
 	g.most = maxIntTokens
 	takes := func(m *packed) {
 		g.most = min(g.most, g.c.anyTokens(m.types))
 	}
-	for _, b := range g.bs {
-		b.x = reads(b.form())
+	for i, b := range g.bs {
+		at := slices.IndexFunc(g.sets, func(s set) bool { return s.form == b.form() && s.block == b.block })
+		if at < 0 {
+			at = len(g.sets)
+			g.sets = append(g.sets, set{form: b.form(), block: b.block})
+		}
+		g.sets[at].bs = append(g.sets[at].bs, i)
 		takes(b)
 	}
 	for i := range g.sections {
@@ -267,8 +273,13 @@ func (g *group) connect() {
 		if s.a != nil {
 			takes(s.a)
 		}
-		if s.b < 0 {
-			s.x = reads(s.w.form())
+		if s.b >= 0 {
+			continue
+		}
+		f := s.w.form()
+		if s.x = slices.Index(g.forms, f); s.x < 0 {
+			s.x = len(g.forms)
+			g.forms = append(g.forms, f)
 		}
 	}
 	for i := range g.sections {

@@ -48,9 +48,10 @@ func (p tokenPlan) tile(i int) (first, rows, mr int) {
 	return first, p.rows - first, p.last
 }
 
-// linearJob is one Linear, in stages: each token tile is normalized (or multiplied
-// by its gate) and packed; B's are applied; tasks of output rows run over all
-// token tiles, with A at their end. Tasks of a stage do not need each other.
+// linearJob is one Linear, in two stages: x is normalized (or multiplied by its gate)
+// and packed, by token tiles for sections that read it, by some columns at a time for
+// B's, which multiply them at once; tasks of output rows run over all token tiles,
+// with A at their end. Tasks of a stage do not need each other.
 type linearJob struct {
 	c        *CPU // the group's
 	g        *group
@@ -61,6 +62,7 @@ type linearJob struct {
 	scratch  []linearScratch // per worker
 
 	stage   stage
+	calls   int    // of Linear
 	spans   []span // of the stage
 	acts    []byte // token tiles of x in each of the group's forms, then of each B·x
 	regions []region
@@ -75,12 +77,15 @@ type region struct {
 
 // linearScratch is one worker's.
 type linearScratch struct {
-	x     []float32 // [tokens of a tile, in]: normalized
+	x     []float32 // [tokens of a tile, columnsPacked]: normalized
 	u     []float32 // [chunkTiles·tokens, unit], or sums turned: a core's output
 	sums  []float32 // [rows, tokens]: a core's output with tokens in the lanes; or see panels
 	y     []float32 // [tokens, columns]: what dst cannot take in whole tiles
-	panel []byte    // a tile of u for A's kernels
+	panel []byte    // a tile of u for A's kernels, or pieces of x for B's
 	line  []byte    // [columns]: a row on its way into quads, or see lanesLine
+
+	scale   []float32 // [rows]: of norms
+	scaleOf scaled
 
 	list [maxList]unsafe.Pointer
 }
@@ -88,15 +93,14 @@ type linearScratch struct {
 type stage uint8
 
 const (
-	packX stage = iota
-	applyB
+	before stage = iota // cores and dense weights
 	multiply
 )
 
-// span is tasks alike: each does per of the units of one form, B or section, for
+// span is tasks alike: each does per of the units of one form, set or section, for
 // chunk of the token tiles.
 type span struct {
-	of           int // which form, B or section
+	of           int // which form, after those which set of B's; or which section
 	units, per   int
 	tiles, chunk int
 }
@@ -114,9 +118,10 @@ func (p *pass) Linear(dst Buf, g Group, x Buf, f Fuse) {
 		return
 	}
 	j.c = j.g.c
+	j.calls++
 	j.plan = j.c.planTiles(j.g.most, j.dst.rows)
 	j.prepare()
-	for j.stage = packX; j.stage <= multiply; j.stage++ {
+	for j.stage = before; j.stage <= multiply; j.stage++ {
 		j.divide()
 		tasks := 0
 		for i := range j.spans {
@@ -133,31 +138,33 @@ func (j *linearJob) divide() {
 	j.spans = j.spans[:0]
 	tiles, workers := j.plan.tiles(), j.c.pool.workers
 	switch j.stage {
-	case packX:
+	case before:
 		tiled := false
 		for i := range j.g.forms {
-			s := span{of: i, units: 1, per: 1, tiles: tiles, chunk: 1}
+			n := tiles
 			switch {
 			case j.regions[i].form.lanes:
-				s.tiles = ceil(j.plan.rows, lanesTokens)
+				n = ceil(j.plan.rows, lanesTokens)
 			case tiled: // packed with the first
 				continue
 			default:
 				tiled = true
 			}
-			j.spans = append(j.spans, s)
+			j.spans = append(j.spans, j.packSpan(i, n))
 		}
-	case applyB:
-		for i, b := range j.g.bs {
-			s := span{of: i, units: b.rows / b.block, per: j.blocksOfTask(b), tiles: tiles}
-			// Where blocks are few, tokens are divided too.
-			s.chunk = max(1, tiles*ceil(s.units, s.per)/(4*workers))
-			s.chunk = roundUp(s.chunk, j.fills(len(j.g.forms)+i))
+		for i := range j.g.sets {
+			s := j.spanOf(&j.g.sets[i])
+			s.of = len(j.g.forms) + i
 			j.spans = append(j.spans, s)
 		}
 	case multiply:
-		// Enough tasks that a late worker costs little; whole groups of four tiles.
-		chunk := max(4, roundUp(ceil(j.g.out, tileRows)/(8*workers), 4))
+		// Enough tasks that a late worker costs little, of a prefill half as many rather
+		// than of few rows; whole groups of four tiles.
+		chunk := ceil(ceil(j.g.out, tileRows), 8*workers)
+		if tiles > 1 {
+			chunk = max(chunk, min(2*chunk, 8))
+		}
+		chunk = max(4, roundUp(chunk, 4))
 		for i := range j.g.sections {
 			s := &j.g.sections[i]
 			if r := &j.regions[s.x]; r.form.lanes {
@@ -189,13 +196,22 @@ func (j *linearJob) prepare() {
 	for _, f := range j.g.forms {
 		place(f)
 	}
-	line, columns, panel, unit := max(in, lanesLine), tileRows, 0, 0
-	x, y, u, sums := big, big, 0, 0 // rows of x and y, the sizes of u and sums
-	for i, b := range j.g.bs {
+	line, columns, panel, unit, scales := max(in, lanesLine), tileRows, 0, 0, 0
+	xs, y, u, sums := 0, big, 0, 0 // rows of y, the sizes of the others
+	for i := range j.g.after {
 		place(j.g.after[i])
-		n := j.blocksOfTask(b) * b.block
-		columns, line = max(columns, n+tileRows), max(line, n)
-		y = max(y, big*j.fills(len(j.g.forms)+i))
+	}
+	if len(j.g.forms) > 0 {
+		scales = max(big, lanesTokens)
+		xs = scales * min(in, columnsPacked)
+	}
+	for i := range j.g.sets {
+		s := &j.g.sets[i]
+		n, tokens := j.blocksPacked(s)*s.block, big*j.fills(s)
+		columns, line = max(columns, j.blocksAtOnce(s)*s.block+tileRows), max(line, n)
+		y, xs = max(y, tokens), max(xs, big*n)
+		panel = max(panel, j.fills(s)*roundUp(s.form.size(n, big), cacheLine))
+		scales = max(scales, j.spanOf(s).chunk*big)
 	}
 	for i := range j.g.sections {
 		s := &j.g.sections[i]
@@ -205,7 +221,6 @@ func (j *linearJob) prepare() {
 			panel = max(panel, s.a.form().size(n, big))
 		}
 		if r := &j.regions[s.x]; r.form.lanes {
-			x = max(x, lanesTokens)
 			sums = max(sums, roundUp(j.lanesUnits(s)*s.unit(), tileRows)*r.lanes.big)
 			u = max(u, sums)
 		}
@@ -218,8 +233,9 @@ func (j *linearJob) prepare() {
 	for w := range j.scratch {
 		s := &j.scratch[w]
 		if !j.in.plain() {
-			grow(&s.x, x*in)
+			grow(&s.x, xs)
 		}
+		grow(&s.scale, scales)
 		grow(&s.u, u)
 		grow(&s.sums, sums)
 		grow(&s.y, y*max(columns, unit+tileRows))
@@ -245,10 +261,12 @@ func (j *linearJob) run(worker, task int) {
 	end, hi := min(first+s.per, s.units), min(lo+s.chunk, s.tiles)
 	scratch := &j.scratch[worker]
 	switch j.stage {
-	case packX:
-		j.pack(scratch, s.of, lo)
-	case applyB:
-		j.blocksOfB(scratch, s.of, first, end, lo, hi)
+	case before:
+		if b := s.of - len(j.g.forms); b >= 0 {
+			j.blocksOfB(scratch, &j.g.sets[b], first, end, lo, hi)
+		} else {
+			j.pack(scratch, s.of, first, end, lo)
+		}
 	case multiply:
 		sec := &j.g.sections[s.of]
 		if j.regions[sec.x].form.lanes {
@@ -263,26 +281,6 @@ func (j *linearJob) run(worker, task int) {
 func (j *linearJob) tile(i, tile int) []byte {
 	r := &j.regions[i]
 	return j.acts[r.at+tile*r.size:]
-}
-
-// pack packs one vector of tokens of x in the group's form i, or one token tile in
-// all forms from i on that are none with tokens in the lanes.
-func (j *linearJob) pack(s *linearScratch, i, tile int) {
-	in := j.g.in
-	if j.regions[i].form.lanes {
-		first := tile * lanesTokens
-		n := min(lanesTokens, j.plan.rows-first)
-		src, ld := j.in.rows(s.x, first, n)
-		j.fillLanes(s, i, tile, 0, src, ld, n, in)
-		return
-	}
-	first, rows, mr := j.plan.tile(tile)
-	src, ld := j.in.rows(s.x, first, rows)
-	for ; i < len(j.g.forms); i++ {
-		if f := j.regions[i].form; !f.lanes {
-			j.c.fill(f, j.tile(i, tile), in, src, ld, rows, in, mr, s.line)
-		}
-	}
 }
 
 // units computes units first … end-1 of a section for all tokens.

@@ -22,7 +22,6 @@ type packed struct {
 	sparse   bool   // 2:4
 	spread   bool   // quantized 2:4 weights have positions as AVX2 wants them
 	block    int    // rows that begin on a tile of their own: A's and B's blocks, or all
-	x        int    // of a B: which of the group's forms it reads
 	w        []byte // [tiles, stride]
 }
 

@@ -7,18 +7,20 @@ package amd64
 import "unsafe"
 
 // DenseInt8AMX multiplies dense weight tiles, w[tiles], by up to 64 tokens;
-// k counts blocks, block is 32 or 64. See ref.Int.
+// k counts blocks, block is 32 or 64. After every so many tiles x is
+// step bytes further on. See ref.Int.
 // Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.
 //
 //go:noescape
-func DenseInt8AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+func DenseInt8AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int, every, step int)
 
 // DenseInt4AMX multiplies dense weight tiles, w[tiles], by up to 64 tokens;
-// k counts blocks, block is 32 or 64. See ref.Int.
+// k counts blocks, block is 32 or 64. After every so many tiles x is
+// step bytes further on. See ref.Int.
 // Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.
 //
 //go:noescape
-func DenseInt4AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+func DenseInt4AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int, every, step int)
 
 // SparseInt8AMX multiplies 2:4 weight tiles, w[tiles], by up to 64 tokens;
 // k counts blocks, block is 64. See ref.Int.

@@ -24,14 +24,26 @@ type intTile struct {
 	name        string
 	bits, block int
 	sparse      bool
-	run         func(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+	run         intTileKernel
+}
+
+type (
+	intTileKernel  = func(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+	diagonalKernel = func(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int, every, step int)
+)
+
+// whole has one x for all tiles.
+func whole(run diagonalKernel) intTileKernel {
+	return func(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int) {
+		run(w, tiles, tokens, x, k, block, y, ldy, add, tiles, 0)
+	}
 }
 
 var intTiles = []intTile{
-	{"DenseInt8/block=64", 8, 64, false, DenseInt8AMX},
-	{"DenseInt8/block=32", 8, 32, false, DenseInt8AMX},
-	{"DenseInt4/block=64", 4, 64, false, DenseInt4AMX},
-	{"DenseInt4/block=32", 4, 32, false, DenseInt4AMX},
+	{"DenseInt8/block=64", 8, 64, false, whole(DenseInt8AMX)},
+	{"DenseInt8/block=32", 8, 32, false, whole(DenseInt8AMX)},
+	{"DenseInt4/block=64", 4, 64, false, whole(DenseInt4AMX)},
+	{"DenseInt4/block=32", 4, 32, false, whole(DenseInt4AMX)},
 	{"SparseInt8", 8, 64, true, SparseInt8AMX},
 	{"SparseInt4", 4, 64, true, SparseInt4AMX},
 }
@@ -274,6 +286,44 @@ func TestIntAMXLargest(t *testing.T) {
 				if o.y[lane] != want || o.y[o.ldy+lane] != want {
 					t.Errorf("%s: lane %d: got %v and %v, want %v", kind.name, lane, o.y[lane], o.y[o.ldy+lane], want)
 				}
+			}
+		}
+	}
+}
+
+// TestIntAMXDiagonal: every so many tiles have inputs of their own, and nothing is
+// read behind the last's.
+func TestIntAMXDiagonal(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AMX)
+	const maxBlocks, diagonal = 5, 3 // blocks of inputs of each, and so many of these
+	gx := kerneltest.NewGuard[uint8](t, diagonal*maxBlocks*ref.BlockRecord(64, 64))
+	for i := range intTiles {
+		kind := &intTiles[i]
+		if kind.sparse {
+			continue
+		}
+		run := diagonalKernel(DenseInt8AMX)
+		if kind.bits == 4 {
+			run = DenseInt4AMX
+		}
+		for n, tokens := range []int{1, 2, 15, 16, 17, 31, 32, 33, 40, 48, 49, 63, 64, 64, 64, 64, 64} {
+			every, k := 1+n%5, 1+n%maxBlocks
+			o := newIntTileCase(kind, kerneltest.Rand(uint64(16+n)), diagonal*every-n%2, tokens, k, 0)
+			one := len(o.x)
+			for range diagonal - 1 {
+				for range k {
+					o.x = append(o.x, intRecord(kerneltest.Rand(uint64(len(o.x))), tokens, kind.block)...)
+				}
+			}
+			for add := range 2 {
+				want := slices.Clone(o.y)
+				for tile := range o.tiles {
+					ref.Int(o.w[tile*o.stride:], o.bits, o.block, false, o.x[tile/every*one:], k, tokens, want[16*tile:], o.ldy, add == 1, 0)
+				}
+				at, got := o.at(o.w), slices.Clone(o.y)
+				x := gx.Copy(o.x, kerneltest.Places[n%len(kerneltest.Places)])
+				run(&at[0], o.tiles, tokens, unsafe.Pointer(&x[0]), k, o.block, &got[0], o.ldy, add, every, one)
+				sameBits(t, fmt.Sprintf("%s: every %d tiles, %d tokens, %d blocks, add %d", kind.name, every, tokens, k, add), got, want)
 			}
 		}
 	}

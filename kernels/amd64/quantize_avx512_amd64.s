@@ -49,6 +49,10 @@ TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
 	VPBROADCASTD AX, Z30
 	MOVL         $0x3c010204, AX // 1/127
 	VPBROADCASTD AX, Z31
+	MOVL         $0x0d800000, AX // 2⁻¹⁰⁰
+	VPBROADCASTD AX, Z26
+	MOVL         $0x72000000, AX // from there to infinity
+	VPBROADCASTD AX, Z25
 	TESTQ        R13, R13
 	JZ           done
 
@@ -59,8 +63,84 @@ row:
 	MOVQ R13, CX
 
 block:
-	TESTQ         BX, BX
-	JLE           zeros
+	TESTQ BX, BX
+	JLE   zeros
+	CMPQ  R12, $32
+	JNE   single
+	CMPQ  CX, $2
+	JLT   single
+
+	// Two blocks of 32: one in Z0, Z1 and low halves, the other in Z2, Z3 and high ones.
+	VMOVUPS       (R15), Z0
+	VMOVUPS       64(R15), Z1
+	VMOVUPS       128(R15), Z2
+	VMOVUPS       192(R15), Z3
+	VPANDD        Z0, Z29, Z4
+	VPANDD        Z1, Z29, Z5
+	VPANDD        Z2, Z29, Z6
+	VPANDD        Z3, Z29, Z7
+	VPMAXUD       Z5, Z4, Z4
+	VPMAXUD       Z7, Z6, Z6
+	VINSERTI64X4  $1, Y6, Z4, Z5
+	VSHUFI64X2    $0xee, Z6, Z4, Z4
+	VPMAXUD       Z5, Z4, Z4
+	VPSHUFD       $0x4e, Z4, Z5
+	VPMAXUD       Z5, Z4, Z4
+	VPSHUFD       $0xb1, Z4, Z5
+	VPMAXUD       Z5, Z4, Z4
+	VSHUFI64X2    $0xb1, Z4, Z4, Z5
+	VPMAXUD       Z5, Z4, Z4
+	VPSUBD        Z26, Z4, Z5
+	VPCMPUD       $5, Z25, Z5, K3
+	KORTESTW      K3, K3
+	JNZ           single
+	VEXTRACTI64X4 $1, Z4, Y5
+	VPUNPCKLDQ    X5, X4, X4
+	VMULPS        X31, X4, X5
+	VMOVSS        X5, (R14)
+	VEXTRACTPS    $1, X5, (R14)(R11*1)
+	VDIVPS        X4, X30, X4
+	VMOVSHDUP     X4, X5
+	VBROADCASTSS  X4, Z4
+	VBROADCASTSS  X5, Z5
+	VMULPS        Z4, Z0, Z0
+	VMULPS        Z4, Z1, Z1
+	VMULPS        Z5, Z2, Z2
+	VMULPS        Z5, Z3, Z3
+	VCVTPS2DQ     Z0, Z0
+	VCVTPS2DQ     Z1, Z1
+	VCVTPS2DQ     Z2, Z2
+	VCVTPS2DQ     Z3, Z3
+	VPADDD        Z1, Z0, Z4
+	VPADDD        Z3, Z2, Z5
+	VPACKSSDW     Z1, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z2
+	VPACKSSWB     Z2, Z0, Z0
+	VPERMD        Z0, Z28, Z0
+	VPXORD        Z27, Z0, Z0
+	VMOVDQU       Y0, (AX)
+	VEXTRACTI64X4 $1, Z0, (AX)(R11*1)
+	VINSERTI64X4  $1, Y5, Z4, Z6
+	VSHUFI64X2    $0xee, Z5, Z4, Z4
+	VPADDD        Z6, Z4, Z4
+	VPSHUFD       $0x4e, Z4, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSHUFD       $0xb1, Z4, Z5
+	VPADDD        Z5, Z4, Z4
+	VSHUFI64X2    $0xb1, Z4, Z4, Z5
+	VPADDD        Z5, Z4, Z4
+	VMOVD         X4, (R14)(R10*1)
+	VEXTRACTI64X4 $1, Z4, Y5
+	LEAQ          (R14)(R11*1), R14
+	VMOVD         X5, (R14)(R10*1)
+	ADDQ          $256, R15
+	LEAQ          (AX)(R11*2), AX
+	ADDQ          R11, R14
+	SUBQ          $2, CX
+	JNZ           block
+	JMP           rowDone
+
+single:
 	VMOVUPS       (R15), Z0
 	VMOVUPS       64(R15), Z1
 	VMOVUPS.Z     128(R15), K2, Z2
@@ -122,6 +202,8 @@ next:
 	ADDQ R11, R14
 	DECQ CX
 	JNZ  block
+
+rowDone:
 	ADDQ DX, SI
 	ADDQ R12, DI
 	ADDQ $4, R9

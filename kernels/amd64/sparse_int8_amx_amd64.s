@@ -2638,7 +2638,7 @@ somemany:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $6
-	JNE partmany
+	JNE notWholemany
 
 stepmany:
 	LEAQ 1024(R14), R12
@@ -3246,6 +3246,8 @@ multipliedmany:
 	DECQ 168(R15)
 	JNZ stepmany
 	JMP steppedmany
+
+notWholemany:
 
 partmany:
 	MOVQ 160(R15), R12
@@ -3979,7 +3981,7 @@ somemost:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE partmost
+	JNE notWholemost
 
 stepmost:
 	LEAQ 1024(R14), R12
@@ -4677,6 +4679,8 @@ multipliedmost:
 	DECQ 168(R15)
 	JNZ stepmost
 	JMP steppedmost
+
+notWholemost:
 
 partmost:
 	MOVQ 160(R15), R12
@@ -5417,7 +5421,7 @@ someall:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE partall
+	JNE notWholeall
 
 stepall:
 	LEAQ 1024(R14), R12
@@ -5935,6 +5939,8 @@ multipliedall:
 	DECQ 168(R15)
 	JNZ stepall
 	JMP steppedall
+
+notWholeall:
 
 partall:
 	MOVQ 160(R15), R12

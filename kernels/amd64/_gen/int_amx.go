@@ -37,7 +37,11 @@ type intShape struct {
 var intShapes = []intShape{{"few", 1, 1}, {"full", 16, 1}, {"more", 17, 2},
 	{"many", 33, 3}, {"most", 49, 4}, {"all", 64, 4}}
 
-const intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
+const (
+	intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
+	// Every so many tiles x goes on by step bytes: the blocks of a diagonal.
+	denseIntParams = intTileParams + ", every, step int"
+)
 
 // Within the frame, from R15, a cache line's start.
 const (
@@ -83,19 +87,22 @@ const (
 	localReads  = intLocals + 144 // blocks of a tile still to read
 	localRest   = intLocals + 152 // bytes from a block's last A tile to the next block
 	localStep   = intLocals + 160 // where the step's tokens begin in y
+	localDotX   = intLocals + 168 // row tiles to multiply until x goes on, see denseIntParams
+	localAddX   = intLocals + 176 // the same of those to add
+	localLast   = intLocals + 184 // row tiles to multiply
 )
 
 func intTiles() []*intTile {
 	var all []*intTile
 	for _, sparse := range []bool{false, true} {
 		for _, bits := range []int{8, 4} {
-			name, kind, blocks := "Dense", "dense", "block is 32 or 64"
+			name, kind, blocks, params := "Dense", "dense", "block is 32 or 64. After every so many tiles x is\n// step bytes further on", denseIntParams
 			if sparse {
-				name, kind, blocks = "Sparse", "2:4", "block is 64"
+				name, kind, blocks, params = "Sparse", "2:4", "block is 64", intTileParams
 			}
 			k := &intTile{bits: bits, sparse: sparse}
 			k.tileKernel.name = fmt.Sprintf("%sInt%dAMX", name, bits)
-			k.params = intTileParams
+			k.params = params
 			k.doc = fmt.Sprintf("multiplies %s weight tiles, w[tiles], by up to 64 tokens;\n// k counts blocks, %s. See ref.Int", kind, blocks)
 			all = append(all, k)
 		}
@@ -250,6 +257,12 @@ func (k *intTile) prologue() {
 	k.p("MOVQ R12, %d(R15)", localY)
 	k.p("MOVQ tiles+%d(FP), R12", k.arg("tiles"))
 	k.p("MOVQ R12, %d(R15)", localTiles)
+	if !k.sparse {
+		k.p("MOVQ R12, %d(R15)", localLast)
+		k.p("MOVQ every+%d(FP), R12", k.arg("every"))
+		k.p("MOVQ R12, %d(R15)", localDotX)
+		k.p("MOVQ R12, %d(R15)", localAddX)
+	}
 	k.p("MOVQ k+%d(FP), CX", k.arg("k"))
 	k.p("MOVQ CX, %d(R15)", localDots)
 	k.p("MOVQ CX, %d(R15)", localAdds)

@@ -263,8 +263,25 @@ func (k *intTile) multiply(name string) {
 		k.at("narrow" + name)
 		k.nextBlock("next" + name)
 	}
+	k.countDot(name)
+}
+
+// countDot counts a block that was multiplied. After a row tile DI points at the
+// inputs of the next, after the last at some that there are.
+func (k *intTile) countDot(name string) {
 	k.p("DECQ %d(R15)", localDots)
 	k.jump("JNZ", "multiplied"+name)
+	if !k.sparse {
+		k.p("DECQ %d(R15)", localLast)
+		k.jump("JLE", "again"+name)
+		k.p("DECQ %d(R15)", localDotX)
+		k.jump("JNZ", "again"+name)
+		k.p("MOVQ every+%d(FP), R12", k.arg("every"))
+		k.p("MOVQ R12, %d(R15)", localDotX)
+		k.p("MOVQ step+%d(FP), R12", k.arg("step"))
+		k.p("ADDQ R12, x+%d(FP)", k.arg("x"))
+		k.at("again" + name)
+	}
 	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
 	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
 	k.p("MOVQ R12, %d(R15)", localDots)
@@ -318,11 +335,11 @@ func (k *intTile) store() {
 		k.p("ADDQ %d(R15), R12", localLdy)
 	}
 	k.at("stored")
-	k.nextTile()
+	k.nextTile("")
 }
 
 // nextTile returns, or prepares what is to be added of the next row tile.
-func (k *intTile) nextTile() {
+func (k *intTile) nextTile(name string) {
 	k.p("ADDQ $64, %d(R15)", localY)
 	k.p("DECQ tiles+%d(FP)", k.arg("tiles"))
 	k.p("JZ done")
@@ -331,6 +348,15 @@ func (k *intTile) nextTile() {
 	k.p("ADDQ $8, R12")
 	k.p("MOVQ R12, %d(R15)", localScale)
 	k.p("MOVQ %d(R15), R10", localFirst)
+	if !k.sparse {
+		k.p("DECQ %d(R15)", localAddX)
+		k.jump("JNZ", "same"+name)
+		k.p("MOVQ every+%d(FP), R12", k.arg("every"))
+		k.p("MOVQ R12, %d(R15)", localAddX)
+		k.p("ADDQ step+%d(FP), R10", k.arg("step"))
+		k.p("MOVQ R10, %d(R15)", localFirst)
+		k.at("same" + name)
+	}
 	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
 	k.p("MOVQ R12, %d(R15)", localAdds)
 	k.p("TESTQ R12, R12")

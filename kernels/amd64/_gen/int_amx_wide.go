@@ -61,12 +61,21 @@ func (k *intTile) wide() {
 	k.p("MOVQ R12, %d(R15)", localBlocks)
 	k.p("ADDQ %d(R15), R12", localAdd)
 	k.p("CMPQ R12, $%d", 2*n)
-	k.jump("JNE", "part")
+	k.jump("JNE", "notWhole")
 	k.at("step")
 	k.stepWide()
 	k.nextStep("step")
 	k.jump("JMP", "stepped")
 
+	k.at("notWhole")
+	if k.pairs() {
+		k.p("CMPQ k+%d(FP), $2", k.arg("k"))
+		k.jump("JNE", "part")
+		k.p("CMPQ R12, $4")
+		k.jump("JNE", "part")
+		k.stepPairs()
+		k.jump("JMP", "stepped")
+	}
 	k.at("part")
 	k.addPart()
 	k.p("DECQ %d(R15)", localBlocks)
@@ -96,7 +105,7 @@ func (k *intTile) wide() {
 	k.p("LEAQ %d(R10)(R12*1), R10", -64*n)
 	k.p("CMPQ %d(R15), $0", localAdds)
 	k.jump("JNE", "loop")
-	k.nextTile()
+	k.nextTile("")
 	k.at("store")
 	k.storeWide()
 }
@@ -173,12 +182,7 @@ func (k *intTile) multiplied(name string) {
 		k.nextBlock("expanded" + name)
 	}
 	k.p("ADDQ %d(R15), DI", localRest)
-	k.p("DECQ %d(R15)", localDots)
-	k.jump("JNZ", "multiplied"+name)
-	k.p("MOVQ x+%d(FP), DI", k.arg("x"))
-	k.p("MOVQ k+%d(FP), R12", k.arg("k"))
-	k.p("MOVQ R12, %d(R15)", localDots)
-	k.at("multiplied" + name)
+	k.countDot(name)
 }
 
 // prefetches reads ahead if weights are multiplied as they lie.
@@ -226,6 +230,54 @@ func (k *intTile) stepWide() {
 	}
 	k.keepSums("")
 	k.multiplied("")
+}
+
+// pairs says whether row tiles of two blocks have steps of their own: those of A and B
+// in blocks of 64 inputs, whose scales are of 32.
+func (k *intTile) pairs() bool { return !k.sparse && k.least == 64 }
+
+// stepPairs does the four steps of a row tile of two blocks. Half of a block's A tiles
+// are multiplied in a step, so that tiles and the vector unit have work in all of
+// them. In step j places j/2 are written, which have been read by then.
+func (k *intTile) stepPairs() {
+	for j := range 4 {
+		name := fmt.Sprintf("pair%d", j)
+		if j%2 == 0 {
+			k.prefetches(name)
+			k.loadWeights()
+		}
+		for i := range 16 {
+			k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
+		}
+		k.p("MOVQ R10, R8")
+		k.p("MOVQ R13, R12")
+		for b := range 2 {
+			k.scale(b)
+			k.less()
+			k.addTile("")
+			h := 2*(j%2) + b
+			k.p("MOVQ R13, R12")
+			for range (j + 1) / 2 {
+				k.p("SUBQ %d(R15), R12", localStride)
+			}
+			for range h {
+				k.p("ADDQ R9, R12")
+			}
+			k.storeTile(h, "R12", "AX", 0)
+			k.multiplyTile(h)
+			k.p("LEAQ (R10)(BX*1), R8")
+			k.p("LEAQ (R13)(R9*1), R12")
+		}
+		if j%2 == 1 {
+			if k.expands() {
+				interleave(k.expand(name))
+			}
+			k.multiplied(name)
+		}
+		k.keepSums(name)
+		k.p("ADDQ %d(R15), R13", localStride)
+		k.p("ADDQ $64, R10")
+	}
 }
 
 // loadSums loads the step's tokens' sums, nothing in a row tile's first chunk.
@@ -283,7 +335,9 @@ func (k *intTile) addTile(end string) {
 		k.enoughWide(i, end)
 		k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
 	}
-	k.at(end)
+	if end != "" {
+		k.at(end)
+	}
 }
 
 // addPart adds the sums of a chunk of any number of blocks.
@@ -353,5 +407,5 @@ func (k *intTile) storeWide() {
 	k.p("ADDQ %d(R15), R12", localLdy)
 	k.p("DECQ R8")
 	k.jump("JNZ", "token")
-	k.nextTile()
+	k.nextTile("none")
 }
