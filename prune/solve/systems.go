@@ -61,9 +61,8 @@ func (d *descent) systemB(ws *workspace, k int) (gram, down []float32) {
 // some of it is added as well.
 func addGram(m block.Math, gram, x []float32, n, rows int) {
 	const strip = 32
-	for i := 0; i < n; i += strip {
-		h := min(strip, n-i)
-		m.Mul(gram[i*n:], n, block.Add, x[i:], 1, n, x, n, h, i+h, rows)
+	for j := 0; j < n; j += strip {
+		m.Mul(gram[j*n+j:], n, block.Add, x[j:], 1, n, x[j:], n, n-j, min(strip, n-j), rows)
 	}
 }
 

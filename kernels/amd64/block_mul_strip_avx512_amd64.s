@@ -1,0 +1,392 @@
+//go:build amd64 && !noasm
+
+#include "textflag.h"
+
+// A strip: 32 columns of b, copied to the stack where its rows are 128 bytes
+// apart, and all rows of a in tiles of 12 and 8. The stack has, from 0(SP): the
+// strip, the rows of a and of c that are next, and how many are left.
+//
+// In a loop BX is the strip's row, CX counts p, and elements of a are taken in
+// two ways: one instruction less with the broadcast in each product, one load
+// less with it before them. Two of three rows have the first, which loads and
+// instructions then limit alike.
+
+// PACK copies the strip and sets Z30 to the sign of the product.
+#define PACK \
+	MOVQ         b+40(FP), SI     \
+	MOVQ         ldb+48(FP), DX   \
+	MOVQ         inner+64(FP), CX \
+	LEAQ         128(SP), DI      \
+	ANDQ         $-64, DI         \
+	MOVQ         DI, 0(SP)        \
+pack: \
+	VMOVUPS      (SI), Z0         \
+	VMOVUPS      64(SI), Z1       \
+	VMOVAPS      Z0, (DI)         \
+	VMOVAPS      Z1, 64(DI)       \
+	ADDQ         DX, SI           \
+	ADDQ         $128, DI         \
+	DECQ         CX               \
+	JNZ          pack             \
+	MOVL         $0x3f800000, CX  \
+	CMPQ         op+16(FP), $2    \
+	JNE          plus             \
+	MOVL         $0xbf800000, CX  \
+plus: \
+	VPBROADCASTD CX, Z30          \
+	MOVQ         a+24(FP), AX     \
+	MOVQ         AX, 8(SP)        \
+	MOVQ         c+0(FP), AX      \
+	MOVQ         AX, 16(SP)       \
+	MOVQ         rows+56(FP), AX  \
+	MOVQ         AX, 24(SP)
+
+#define ZERO4(a, b, c, d) \
+	VPXORQ a, a, a \
+	VPXORQ b, b, b \
+	VPXORQ c, c, c \
+	VPXORQ d, d, d
+
+#define ZERO16 \
+	ZERO4(Z0, Z1, Z2, Z3)     \
+	ZERO4(Z4, Z5, Z6, Z7)     \
+	ZERO4(Z8, Z9, Z10, Z11)   \
+	ZERO4(Z12, Z13, Z14, Z15)
+
+#define ZERO24 \
+	ZERO16                    \
+	ZERO4(Z16, Z17, Z18, Z19) \
+	ZERO4(Z20, Z21, Z22, Z23)
+
+#define FMA(element, lo, hi) \
+	VFMADD231PS.BCST element, Z24, lo \
+	VFMADD231PS.BCST element, Z25, hi
+
+#define FMA1(element, s, lo, hi) \
+	VBROADCASTSS element, s  \
+	VFMADD231PS  Z24, s, lo  \
+	VFMADD231PS  Z25, s, hi
+
+// ROWS8 and ROWS12 take column p from here of rows of a.
+#define ROWS8(p) \
+	VMOVAPS 128*p(BX), Z24           \
+	VMOVAPS 128*p+64(BX), Z25        \
+	FMA(4*p(R8), Z0, Z1)             \
+	FMA1(4*p(R9), Z26, Z2, Z3)       \
+	FMA(4*p(R10), Z4, Z5)            \
+	FMA(4*p(R11), Z6, Z7)            \
+	FMA1(4*p(R12), Z27, Z8, Z9)      \
+	FMA(4*p(R13), Z10, Z11)          \
+	FMA(4*p(R14), Z12, Z13)          \
+	FMA1(4*p(R15), Z28, Z14, Z15)
+
+#define ROWS12(p) \
+	ROWS8(p)                         \
+	FMA(4*p(AX), Z16, Z17)           \
+	FMA(4*p(DX), Z18, Z19)           \
+	FMA1(4*p(SI), Z29, Z20, Z21)     \
+	FMA(4*p(DI), Z22, Z23)
+
+#define NEXT8(n) \
+	ADDQ $4*n, R8  \
+	ADDQ $4*n, R9  \
+	ADDQ $4*n, R10 \
+	ADDQ $4*n, R11 \
+	ADDQ $4*n, R12 \
+	ADDQ $4*n, R13 \
+	ADDQ $4*n, R14 \
+	ADDQ $4*n, R15 \
+	ADDQ $128*n, BX
+
+#define NEXT12(n) \
+	ADDQ $4*n, AX  \
+	ADDQ $4*n, DX  \
+	ADDQ $4*n, SI  \
+	ADDQ $4*n, DI  \
+	NEXT8(n)
+
+// COLUMNS8 and COLUMNS12 take rows of the column of a at R8, and go to the next.
+#define EIGHT(p) \
+	VMOVAPS 128*p(BX), Z24           \
+	VMOVAPS 128*p+64(BX), Z25        \
+	FMA(0(R8), Z0, Z1)               \
+	FMA1(4(R8), Z26, Z2, Z3)         \
+	FMA(8(R8), Z4, Z5)               \
+	FMA(12(R8), Z6, Z7)              \
+	FMA1(16(R8), Z27, Z8, Z9)        \
+	FMA(20(R8), Z10, Z11)            \
+	FMA(24(R8), Z12, Z13)            \
+	FMA1(28(R8), Z28, Z14, Z15)
+
+#define COLUMNS8(p) \
+	EIGHT(p)                         \
+	ADDQ R13, R8
+
+#define COLUMNS12(p) \
+	EIGHT(p)                         \
+	FMA(32(R8), Z16, Z17)            \
+	FMA(36(R8), Z18, Z19)            \
+	FMA1(40(R8), Z29, Z20, Z21)      \
+	FMA(44(R8), Z22, Z23)            \
+	ADDQ R13, R8
+
+// RESULT is c's row at DI, its stride SI, with flags of op: zero for Set.
+#define RESULT \
+	MOVQ 16(SP), DI     \
+	MOVQ ldc+8(FP), SI  \
+	CMPQ op+16(FP), $0
+
+#define SET(lo, hi) \
+	VMOVUPS lo, (DI)   \
+	VMOVUPS hi, 64(DI) \
+	ADDQ    SI, DI
+
+#define SET8 \
+	SET(Z0, Z1)   \
+	SET(Z2, Z3)   \
+	SET(Z4, Z5)   \
+	SET(Z6, Z7)   \
+	SET(Z8, Z9)   \
+	SET(Z10, Z11) \
+	SET(Z12, Z13) \
+	SET(Z14, Z15)
+
+#define SET12 \
+	SET8          \
+	SET(Z16, Z17) \
+	SET(Z18, Z19) \
+	SET(Z20, Z21) \
+	SET(Z22, Z23)
+
+#define ADD(lo, hi) \
+	VFMADD213PS (DI), Z30, lo   \
+	VFMADD213PS 64(DI), Z30, hi \
+	SET(lo, hi)
+
+#define ADD8 \
+	ADD(Z0, Z1)   \
+	ADD(Z2, Z3)   \
+	ADD(Z4, Z5)   \
+	ADD(Z6, Z7)   \
+	ADD(Z8, Z9)   \
+	ADD(Z10, Z11) \
+	ADD(Z12, Z13) \
+	ADD(Z14, Z15)
+
+#define ADD12 \
+	ADD8          \
+	ADD(Z16, Z17) \
+	ADD(Z18, Z19) \
+	ADD(Z20, Z21) \
+	ADD(Z22, Z23)
+
+// func mulStripRowsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+TEXT ·mulStripRowsAVX512(SB), 0, $24704-80
+	PACK
+
+tile:
+	MOVQ 24(SP), AX
+	CMPQ AX, $8
+	JLT  done
+	MOVQ 8(SP), R8
+	MOVQ stride+32(FP), DI
+	LEAQ (R8)(DI*1), R9
+	LEAQ (R9)(DI*1), R10
+	LEAQ (R10)(DI*1), R11
+	LEAQ (R11)(DI*1), R12
+	LEAQ (R12)(DI*1), R13
+	LEAQ (R13)(DI*1), R14
+	LEAQ (R14)(DI*1), R15
+	MOVQ inner+64(FP), CX
+	CMPQ AX, $12
+	JLT  eight
+	CMPQ AX, $16 // better as 8 and 8
+	JEQ  eight
+	SUBQ $12, AX
+	MOVQ AX, 24(SP)
+	LEAQ (R15)(DI*1), AX
+	LEAQ (AX)(DI*1), DX
+	LEAQ (DX)(DI*1), SI
+	ADDQ SI, DI
+	MOVQ DI, BX
+	ADDQ stride+32(FP), BX
+	MOVQ BX, 8(SP)
+	MOVQ 0(SP), BX
+	ZERO24
+	SUBQ $4, CX
+	JLT  few12
+
+loop12:
+	ROWS12(0)
+	ROWS12(1)
+	ROWS12(2)
+	ROWS12(3)
+	NEXT12(4)
+	SUBQ $4, CX
+	JGE  loop12
+
+few12:
+	ADDQ $4, CX
+	JEQ  result12
+
+one12:
+	ROWS12(0)
+	NEXT12(1)
+	DECQ CX
+	JNZ  one12
+
+result12:
+	RESULT
+	JNE add12
+	SET12
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+add12:
+	ADD12
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+eight:
+	SUBQ $8, AX
+	MOVQ AX, 24(SP)
+	ADDQ R15, DI
+	MOVQ DI, 8(SP)
+	MOVQ 0(SP), BX
+	ZERO16
+	SUBQ $4, CX
+	JLT  few8
+
+loop8:
+	ROWS8(0)
+	ROWS8(1)
+	ROWS8(2)
+	ROWS8(3)
+	NEXT8(4)
+	SUBQ $4, CX
+	JGE  loop8
+
+few8:
+	ADDQ $4, CX
+	JEQ  result8
+
+one8:
+	ROWS8(0)
+	NEXT8(1)
+	DECQ CX
+	JNZ  one8
+
+result8:
+	RESULT
+	JNE add8
+	SET8
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+add8:
+	ADD8
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+done:
+	MOVQ AX, left+72(FP)
+	VZEROUPPER
+	RET
+
+// func mulStripColumnsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+TEXT ·mulStripColumnsAVX512(SB), 0, $24704-80
+	PACK
+	MOVQ stride+32(FP), R13
+
+tile:
+	MOVQ 24(SP), AX
+	CMPQ AX, $8
+	JLT  done
+	MOVQ 8(SP), R8
+	MOVQ 0(SP), BX
+	MOVQ inner+64(FP), CX
+	CMPQ AX, $12
+	JLT  eight
+	CMPQ AX, $16
+	JEQ  eight
+	SUBQ $12, AX
+	MOVQ AX, 24(SP)
+	ADDQ $48, 8(SP)
+	ZERO24
+	SUBQ $4, CX
+	JLT  few12
+
+loop12:
+	COLUMNS12(0)
+	COLUMNS12(1)
+	COLUMNS12(2)
+	COLUMNS12(3)
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE  loop12
+
+few12:
+	ADDQ $4, CX
+	JEQ  result12
+
+one12:
+	COLUMNS12(0)
+	ADDQ $128, BX
+	DECQ CX
+	JNZ  one12
+
+result12:
+	RESULT
+	JNE add12
+	SET12
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+add12:
+	ADD12
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+eight:
+	SUBQ $8, AX
+	MOVQ AX, 24(SP)
+	ADDQ $32, 8(SP)
+	ZERO16
+	SUBQ $4, CX
+	JLT  few8
+
+loop8:
+	COLUMNS8(0)
+	COLUMNS8(1)
+	COLUMNS8(2)
+	COLUMNS8(3)
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE  loop8
+
+few8:
+	ADDQ $4, CX
+	JEQ  result8
+
+one8:
+	COLUMNS8(0)
+	ADDQ $128, BX
+	DECQ CX
+	JNZ  one8
+
+result8:
+	RESULT
+	JNE add8
+	SET8
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+add8:
+	ADD8
+	MOVQ DI, 16(SP)
+	JMP  tile
+
+done:
+	MOVQ AX, left+72(FP)
+	VZEROUPPER
+	RET
