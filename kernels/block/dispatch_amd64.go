@@ -56,6 +56,19 @@ func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
 	ref.Adam(x[n:], down[n:], first[n:], second[n:], rate, scale)
 }
 
+func (m Math) carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(mask) >= 4:
+		n = len(mask) &^ 3
+		amd64.BlockCarryAVX512(&values[0], &s[0], &mask[0], &from[0], &maskFrom[0], &was[0], &maskWas[0], n, beyond, momentum)
+	case m.isa == kernels.AVX2 && len(mask) >= 2:
+		n = len(mask) &^ 1
+		amd64.BlockCarryAVX2(&values[0], &s[0], &mask[0], &from[0], &maskFrom[0], &was[0], &maskWas[0], n, beyond, momentum)
+	}
+	ref.Carry(values[2*n:], s[4*n:], mask[n:], from[4*n:], maskFrom[n:], was[2*n:], maskWas[n:], beyond, momentum)
+}
+
 // Scratch is the memory of one Descend at a time. The zero value is ready.
 type Scratch struct {
 	refScratch

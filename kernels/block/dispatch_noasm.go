@@ -18,6 +18,10 @@ func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
 	ref.Adam(x, down, first, second, rate, scale)
 }
 
+func (m Math) carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
+	ref.Carry(values, s, mask, from, maskFrom, was, maskWas, beyond, momentum)
+}
+
 // Scratch is the memory of one Descend at a time. The zero value is ready.
 type Scratch struct{ refScratch }
 

@@ -213,25 +213,10 @@ func (d *descent) sweep(last, to *state) {
 func (d *descent) carry(before *start, last, to *state, j, k int) {
 	n := d.bo * d.bi / 2
 	first := (j*d.nk + k) * n
-	s, mask := d.tile(d.s, j, k), d.quarter(d.mask, j, k)
-	values, old := to.values[first:][:n], last.values[first:][:n]
-	maskOld, maskBefore := d.quarter(last.mask, j, k)[:len(mask)], before.mask[:len(mask)]
-	// Factors by whether a mask is the same: a branch would be taken at random.
-	beyond, momentum := [2]float32{0, d.pace.core - 1}, [2]float32{0, d.pace.momentum}
-	for g, m := range mask {
-		four, from := (*[4]float32)(s[4*g:]), (*[4]float32)(before.s[4*g:])
-		at, was := (*[2]float32)(values[2*g:]), (*[2]float32)(old[2*g:])
-		p, q := pairs[m][0]&3, pairs[m][1]&3
-		*at = [2]float32{four[p], four[q]}
-		b, c := beyond[same(maskBefore[g], m)], momentum[same(maskOld[g], m)]
-		four[p] += b*(at[0]-from[p]) + c*(at[0]-was[0])
-		four[q] += b*(at[1]-from[q]) + c*(at[1]-was[1])
-	}
+	mask := d.quarter(d.mask, j, k)
+	d.math.Carry(to.values[first:][:n], d.tile(d.s, j, k), mask, before.s, before.mask, last.values[first:][:n], d.quarter(last.mask, j, k), d.pace.core-1, d.pace.momentum)
 	copy(d.quarter(to.mask, j, k), mask)
 }
-
-// same is 1 for equal bytes, else 0.
-func same(a, b uint8) uint32 { return (uint32(a^b) - 1) >> 31 }
 
 // solveA sets A_j to (W′·Pᵀ)·(P·Pᵀ)⁻¹ with P = S_j·B′ [bo, In], by its change.
 func (d *descent) solveA(ws *workspace, j int) {
