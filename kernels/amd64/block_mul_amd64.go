@@ -2,6 +2,8 @@
 
 package amd64
 
+import "unsafe"
+
 // The tiles of ref.BlockMul: R rows by C columns of c, or by cols of them where
 // cols is an argument. Strides are bytes. They compute
 //
@@ -17,16 +19,16 @@ package amd64
 
 // mulStripRowsAVX512 does 32 columns of c and all its rows but the last left < 8,
 // of an a whose columns are next to each other and rows stride bytes apart. The
-// inner is at most stripInner.
+// inner is at most stripInner. Meanwhile bytes bytes at ahead come into L2.
 //
 //go:noescape
-func mulStripRowsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+func mulStripRowsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
 
 // mulStripColumnsAVX512 is mulStripRowsAVX512 of an a whose rows are next to each
 // other and columns stride bytes apart.
 //
 //go:noescape
-func mulStripColumnsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+func mulStripColumnsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
 
 //go:noescape
 func mulR8C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
@@ -43,12 +45,12 @@ func mulR1C16AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float3
 // mulStripRowsAVX2 is mulStripRowsAVX512 of 16 columns; the last left are < 4.
 //
 //go:noescape
-func mulStripRowsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+func mulStripRowsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
 
 // mulStripColumnsAVX2 is mulStripColumnsAVX512 of 16 columns; the last left are < 4.
 //
 //go:noescape
-func mulStripColumnsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
+func mulStripColumnsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
 
 //go:noescape
 func mulR4C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
@@ -84,26 +86,28 @@ func next(inner, op int, first bool) (n, do int) {
 }
 
 // BlockMulAVX512 is ref.BlockMul for inner > 0, which it sums in pieces of about
-// blockInner. Needs AVX512F.
-func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+// blockInner. Meanwhile it brings ahead into L2, which is read soon. Needs AVX512F.
+func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	for at := 0; at < inner; {
 		n, do := next(inner-at, op, at == 0)
-		blockMulAVX512(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n)
-		at += n
+		blockMulAVX512(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n, ahead)
+		at, ahead = at+n, nil
 	}
 }
 
-func blockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func blockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	j := 0
+	part := len(ahead) * 32 / cols // of a strip
 	for ; cols-j >= 32; j += 32 {
 		i := 0
 		switch {
 		case rows < stripRows:
 		case acs == 1:
-			i = rows - mulStripRowsAVX512(&c[j], 4*ldc, op, &a[0], 4*ars, &b[j], 4*ldb, rows, inner)
+			i = rows - mulStripRowsAVX512(&c[j], 4*ldc, op, &a[0], 4*ars, &b[j], 4*ldb, rows, inner, unsafe.SliceData(ahead), 4*part)
 		case ars == 1:
-			i = rows - mulStripColumnsAVX512(&c[j], 4*ldc, op, &a[0], 4*acs, &b[j], 4*ldb, rows, inner)
+			i = rows - mulStripColumnsAVX512(&c[j], 4*ldc, op, &a[0], 4*acs, &b[j], 4*ldb, rows, inner, unsafe.SliceData(ahead), 4*part)
 		}
+		ahead = ahead[part:]
 		for i < rows {
 			cp, ap, n := &c[i*ldc+j], &a[i*ars], rows-i
 			switch {
@@ -135,25 +139,27 @@ func blockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []flo
 }
 
 // BlockMulAVX2 computes the same as BlockMulAVX512. Needs AVX2 and FMA3.
-func BlockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func BlockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	for at := 0; at < inner; {
 		n, do := next(inner-at, op, at == 0)
-		blockMulAVX2(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n)
-		at += n
+		blockMulAVX2(c, ldc, do, a[at*acs:], ars, acs, b[at*ldb:], ldb, rows, cols, n, ahead)
+		at, ahead = at+n, nil
 	}
 }
 
-func blockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func blockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	j := 0
+	part := len(ahead) * 16 / cols // of a strip
 	for ; cols-j >= 16; j += 16 {
 		i := 0
 		switch {
 		case rows < stripRows:
 		case acs == 1:
-			i = rows - mulStripRowsAVX2(&c[j], 4*ldc, op, &a[0], 4*ars, &b[j], 4*ldb, rows, inner)
+			i = rows - mulStripRowsAVX2(&c[j], 4*ldc, op, &a[0], 4*ars, &b[j], 4*ldb, rows, inner, unsafe.SliceData(ahead), 4*part)
 		case ars == 1:
-			i = rows - mulStripColumnsAVX2(&c[j], 4*ldc, op, &a[0], 4*acs, &b[j], 4*ldb, rows, inner)
+			i = rows - mulStripColumnsAVX2(&c[j], 4*ldc, op, &a[0], 4*acs, &b[j], 4*ldb, rows, inner, unsafe.SliceData(ahead), 4*part)
 		}
+		ahead = ahead[part:]
 		for i < rows {
 			cp, ap := &c[i*ldc+j], &a[i*ars]
 			if rows-i >= 4 {

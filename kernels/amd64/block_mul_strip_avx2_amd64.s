@@ -4,8 +4,8 @@
 
 // A strip: 16 columns of b, copied to the stack where its rows are 64 bytes
 // apart, and all rows of a in tiles of 6 and 4. The stack has, from 0(SP): the
-// strip, the rows of a and of c that are next, how many are left, and the sign of
-// the product. In a loop BX is the strip's row, CX counts p.
+// strip, the rows of a and of c that are next, how many are left, the sign of the
+// product, and the next and the last line of ahead. In a loop BX is the strip's row, CX counts p.
 
 #define PACK \
 	MOVQ    b+40(FP), SI     \
@@ -34,7 +34,27 @@ plus: \
 	MOVQ    c+0(FP), AX      \
 	MOVQ    AX, 16(SP)       \
 	MOVQ    rows+56(FP), AX  \
-	MOVQ    AX, 24(SP)
+	MOVQ    AX, 24(SP)       \
+	MOVQ    ahead+72(FP), AX \
+	MOVQ    AX, 40(SP)       \
+	ADDQ    bytes+80(FP), AX \
+	MOVQ    AX, 48(SP)
+
+// AHEAD brings the next 8 lines of what is read later into L2.
+#define AHEAD \
+	MOVQ       40(SP), AX \
+	CMPQ       AX, 48(SP) \
+	JGE        11(PC)     \
+	PREFETCHT1 0(AX) \
+	PREFETCHT1 64(AX) \
+	PREFETCHT1 128(AX) \
+	PREFETCHT1 192(AX) \
+	PREFETCHT1 256(AX) \
+	PREFETCHT1 320(AX) \
+	PREFETCHT1 384(AX) \
+	PREFETCHT1 448(AX) \
+	ADDQ       $512, AX \
+	MOVQ       AX, 40(SP)
 
 #define ZERO4(a, b, c, d) \
 	VXORPS a, a, a \
@@ -131,8 +151,8 @@ plus: \
 	ADD(Y8, Y9) \
 	ADD(Y10, Y11)
 
-// func mulStripRowsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
-TEXT ·mulStripRowsAVX2(SB), 0, $12416-80
+// func mulStripRowsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
+TEXT ·mulStripRowsAVX2(SB), 0, $12416-96
 	PACK
 
 tile:
@@ -182,6 +202,7 @@ one6:
 	JNZ  one6
 
 result6:
+	AHEAD
 	RESULT
 	JNE add6
 	SET6
@@ -220,6 +241,7 @@ one4:
 	JNZ  one4
 
 result4:
+	AHEAD
 	RESULT
 	JNE add4
 	SET4
@@ -232,12 +254,12 @@ add4:
 	JMP  tile
 
 done:
-	MOVQ AX, left+72(FP)
+	MOVQ AX, left+88(FP)
 	VZEROUPPER
 	RET
 
-// func mulStripColumnsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
-TEXT ·mulStripColumnsAVX2(SB), 0, $12416-80
+// func mulStripColumnsAVX2(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
+TEXT ·mulStripColumnsAVX2(SB), 0, $12416-96
 	PACK
 	MOVQ stride+32(FP), R13
 
@@ -281,6 +303,7 @@ one6:
 	JNZ  one6
 
 result6:
+	AHEAD
 	RESULT
 	JNE add6
 	SET6
@@ -319,6 +342,7 @@ one4:
 	JNZ  one4
 
 result4:
+	AHEAD
 	RESULT
 	JNE add4
 	SET4
@@ -331,6 +355,6 @@ add4:
 	JMP  tile
 
 done:
-	MOVQ AX, left+72(FP)
+	MOVQ AX, left+88(FP)
 	VZEROUPPER
 	RET

@@ -4,7 +4,8 @@
 
 // A strip: 32 columns of b, copied to the stack where its rows are 128 bytes
 // apart, and all rows of a in tiles of 12 and 8. The stack has, from 0(SP): the
-// strip, the rows of a and of c that are next, and how many are left.
+// strip, the rows of a and of c that are next, how many are left, and the next
+// and the last line of ahead.
 //
 // In a loop BX is the strip's row, CX counts p, and elements of a are taken in
 // two ways: one instruction less with the broadcast in each product, one load
@@ -39,7 +40,43 @@ plus: \
 	MOVQ         c+0(FP), AX      \
 	MOVQ         AX, 16(SP)       \
 	MOVQ         rows+56(FP), AX  \
-	MOVQ         AX, 24(SP)
+	MOVQ         AX, 24(SP)       \
+	MOVQ         ahead+72(FP), AX \
+	MOVQ         AX, 32(SP)       \
+	ADDQ         bytes+80(FP), AX \
+	MOVQ         AX, 40(SP)
+
+// AHEAD brings the next 24 lines of what is read later into L2.
+#define AHEAD \
+	MOVQ       32(SP), AX \
+	CMPQ       AX, 40(SP) \
+	JGE        27(PC)     \
+	PREFETCHT1 0(AX) \
+	PREFETCHT1 64(AX) \
+	PREFETCHT1 128(AX) \
+	PREFETCHT1 192(AX) \
+	PREFETCHT1 256(AX) \
+	PREFETCHT1 320(AX) \
+	PREFETCHT1 384(AX) \
+	PREFETCHT1 448(AX) \
+	PREFETCHT1 512(AX) \
+	PREFETCHT1 576(AX) \
+	PREFETCHT1 640(AX) \
+	PREFETCHT1 704(AX) \
+	PREFETCHT1 768(AX) \
+	PREFETCHT1 832(AX) \
+	PREFETCHT1 896(AX) \
+	PREFETCHT1 960(AX) \
+	PREFETCHT1 1024(AX) \
+	PREFETCHT1 1088(AX) \
+	PREFETCHT1 1152(AX) \
+	PREFETCHT1 1216(AX) \
+	PREFETCHT1 1280(AX) \
+	PREFETCHT1 1344(AX) \
+	PREFETCHT1 1408(AX) \
+	PREFETCHT1 1472(AX) \
+	ADDQ       $1536, AX \
+	MOVQ       AX, 32(SP)
 
 #define ZERO4(a, b, c, d) \
 	VPXORQ a, a, a \
@@ -180,8 +217,8 @@ plus: \
 	ADD(Z20, Z21) \
 	ADD(Z22, Z23)
 
-// func mulStripRowsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
-TEXT ·mulStripRowsAVX512(SB), 0, $24704-80
+// func mulStripRowsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
+TEXT ·mulStripRowsAVX512(SB), 0, $24704-96
 	PACK
 
 tile:
@@ -236,6 +273,7 @@ one12:
 	JNZ  one12
 
 result12:
+	AHEAD
 	RESULT
 	JNE add12
 	SET12
@@ -277,6 +315,7 @@ one8:
 	JNZ  one8
 
 result8:
+	AHEAD
 	RESULT
 	JNE add8
 	SET8
@@ -289,12 +328,12 @@ add8:
 	JMP  tile
 
 done:
-	MOVQ AX, left+72(FP)
+	MOVQ AX, left+88(FP)
 	VZEROUPPER
 	RET
 
-// func mulStripColumnsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int) (left int)
-TEXT ·mulStripColumnsAVX512(SB), 0, $24704-80
+// func mulStripColumnsAVX512(c *float32, ldc, op int, a *float32, stride int, b *float32, ldb, rows, inner int, ahead *float32, bytes int) (left int)
+TEXT ·mulStripColumnsAVX512(SB), 0, $24704-96
 	PACK
 	MOVQ stride+32(FP), R13
 
@@ -336,6 +375,7 @@ one12:
 	JNZ  one12
 
 result12:
+	AHEAD
 	RESULT
 	JNE add12
 	SET12
@@ -375,6 +415,7 @@ one8:
 	JNZ  one8
 
 result8:
+	AHEAD
 	RESULT
 	JNE add8
 	SET8
@@ -387,6 +428,6 @@ add8:
 	JMP  tile
 
 done:
-	MOVQ AX, left+72(FP)
+	MOVQ AX, left+88(FP)
 	VZEROUPPER
 	RET

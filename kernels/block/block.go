@@ -28,6 +28,12 @@ const (
 // (i, p) of a is a[i·ars + p·acs], so a may be transposed in place. c must not
 // overlap a or b. The order of the sums depends on inner alone.
 func (m Math) Mul(c []float32, ldc int, op Op, a []float32, ars, acs int, b []float32, ldb int, rows, cols, inner int) {
+	m.MulAhead(nil, c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+}
+
+// MulAhead is Mul, and may meanwhile bring ahead, which is read soon, into the
+// cache: blocks in the order of a solver's steps lie far apart.
+func (m Math) MulAhead(ahead []float32, c []float32, ldc int, op Op, a []float32, ars, acs int, b []float32, ldb int, rows, cols, inner int) {
 	if rows <= 0 || cols <= 0 {
 		return
 	}
@@ -35,7 +41,7 @@ func (m Math) Mul(c []float32, ldc int, op Op, a []float32, ars, acs int, b []fl
 	if inner > 0 {
 		_, _ = a[(rows-1)*ars+(inner-1)*acs], b[(inner-1)*ldb+cols-1]
 	}
-	m.mul(c, ldc, int(op), a, ars, acs, b, ldb, rows, cols, inner)
+	m.mul(c, ldc, int(op), a, ars, acs, b, ldb, rows, cols, inner, ahead)
 }
 
 // Transpose sets dst [cols, rows] to the transpose of src [rows, cols], which

@@ -10,12 +10,12 @@ import (
 
 // The operations of package ref.
 
-func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	switch {
 	case inner > 0 && m.isa >= kernels.AVX512:
-		amd64.BlockMulAVX512(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+		amd64.BlockMulAVX512(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner, ahead)
 	case inner > 0 && m.isa == kernels.AVX2:
-		amd64.BlockMulAVX2(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+		amd64.BlockMulAVX2(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner, ahead)
 	default:
 		ref.BlockMul(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
 	}

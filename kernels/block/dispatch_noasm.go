@@ -4,7 +4,7 @@ package block
 
 import "armor/kernels/ref"
 
-func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, _ []float32) {
 	ref.BlockMul(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
 }
 

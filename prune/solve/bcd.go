@@ -237,7 +237,7 @@ func (d *descent) solveA(ws *workspace, j int) {
 func (d *descent) solveB(ws *workspace, k int) {
 	m, bo, bi := d.math, d.bo, d.bi
 	for j := range d.nj {
-		m.Mul(d.tile(d.q, j, k), bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
+		m.MulAhead(d.tile(d.s, min(j+1, d.nj-1), k), d.tile(d.q, j, k), bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
 	}
 	gram, rhs := d.systemB(ws, k)
 	b := d.b[k*bi*bi:][:bi*bi]
@@ -260,9 +260,10 @@ func (d *descent) stepCores(ws *workspace, first, end, k int) {
 		copy(ws.e, d.tile(d.w, j, k))
 		m.Mul(ws.e, bi, block.Sub, d.tile(d.q, j, k), bi, 1, d.b[k*bi*bi:], bi, bo, bi, bi)
 		d.losses[j*d.nk+k] = m.SquaredError(ws.e, ws.zero)
-		m.Mul(ws.t, bi, block.Set, d.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
+		next := min(j+1, end-1)
+		m.MulAhead(d.tile(d.w, next, k), ws.t, bi, block.Set, d.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
 		clear(c.G)
-		m.Mul(c.G, bi, block.Sub, ws.t, bi, 1, d.bt[k*bi*bi:], bi, bo, bi, bi)
+		m.MulAhead(d.tile(d.s, next, k), c.G, bi, block.Sub, ws.t, bi, 1, d.bt[k*bi*bi:], bi, bo, bi, bi)
 		c.S, c.LDS, c.Mask, c.LDG = d.tile(d.s, j, k), bi, d.quarter(d.mask, j, k), bi
 		c.GA, c.LDGA = d.ga[j*bo*bo:][:bo*bo], bo
 		copy(ws.before[i].s, c.S)
