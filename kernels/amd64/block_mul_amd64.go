@@ -40,6 +40,9 @@ func mulR4C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float3
 func mulR8C16AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
 
 //go:noescape
+func mulR1C64AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+
+//go:noescape
 func mulR1C16AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
 
 // mulStripRowsAVX2 is mulStripRowsAVX512 of 16 columns; the last left are < 4.
@@ -57,6 +60,9 @@ func mulR4C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32,
 
 //go:noescape
 func mulR4C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
+
+//go:noescape
+func mulR1C32AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
 
 //go:noescape
 func mulR1C8AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner, cols int)
@@ -97,6 +103,11 @@ func BlockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []flo
 
 func blockMulAVX512(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	j := 0
+	if rows == 1 {
+		for ; cols-j >= 64; j += 64 {
+			mulR1C64AVX512(&c[j], 4*ldc, op, &a[0], 4*ars, 4*acs, &b[j], 4*ldb, inner)
+		}
+	}
 	part := len(ahead) * 32 / cols // of a strip
 	for ; cols-j >= 32; j += 32 {
 		i := 0
@@ -149,6 +160,11 @@ func BlockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float
 
 func blockMulAVX2(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	j := 0
+	if rows == 1 {
+		for ; cols-j >= 32; j += 32 {
+			mulR1C32AVX2(&c[j], 4*ldc, op, &a[0], 4*ars, 4*acs, &b[j], 4*ldb, inner)
+		}
+	}
 	part := len(ahead) * 16 / cols // of a strip
 	for ; cols-j >= 16; j += 16 {
 		i := 0

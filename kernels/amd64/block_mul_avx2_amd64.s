@@ -174,3 +174,34 @@ store:
 	STORE1(Y0)
 	VZEROUPPER
 	RET
+
+// func mulR1C32AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+TEXT ·mulR1C32AVX2(SB), NOSPLIT, $0-72
+	ARGS
+	ZERO4(Y0, Y1, Y2, Y3)
+	TESTQ CX, CX
+	JLE   done
+
+loop:
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  32(BX), Y14, Y1
+	VFMADD231PS  64(BX), Y14, Y2
+	VFMADD231PS  96(BX), Y14, Y3
+	ADDQ         R14, BX
+	ADDQ         R13, R8
+	DECQ         CX
+	JNZ          loop
+
+done:
+	SIGN
+
+minus:
+	MINUS
+
+store:
+	MOVQ $64, SI
+	STORE2(Y0, Y1)
+	STORE2(Y2, Y3)
+	VZEROUPPER
+	RET

@@ -240,3 +240,37 @@ store:
 	STORE1(Z0)
 	VZEROUPPER
 	RET
+
+// func mulR1C64AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+TEXT ·mulR1C64AVX512(SB), NOSPLIT, $0-72
+	ARGS
+	ZERO(Z0)
+	ZERO(Z1)
+	ZERO(Z2)
+	ZERO(Z3)
+	TESTQ CX, CX
+	JLE   done
+
+loop:
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  (BX), Z26, Z0
+	VFMADD231PS  64(BX), Z26, Z1
+	VFMADD231PS  128(BX), Z26, Z2
+	VFMADD231PS  192(BX), Z26, Z3
+	ADDQ         R14, BX
+	ADDQ         R13, R8
+	DECQ         CX
+	JNZ          loop
+
+done:
+	SIGN
+
+minus:
+	MINUS
+
+store:
+	MOVQ $128, SI
+	STORE2(Z0, Z1)
+	STORE2(Z2, Z3)
+	VZEROUPPER
+	RET

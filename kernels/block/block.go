@@ -54,20 +54,18 @@ func (m Math) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 	m.transpose(dst, ldd, src, lds, rows, cols)
 }
 
-// Adam makes one step of the optimizer Adam on x, given minus half its gradient:
-// see ref.Adam. All slices are as long as x; results are the same on every
-// instruction set.
-func (m Math) Adam(x, down, first, second []float32, rate, scale float32) {
-	if len(down) != len(x) || len(first) != len(x) || len(second) != len(x) {
-		panic("block: slices of different lengths")
-	}
-	m.adam(x, down, first, second, rate, scale)
-}
-
 // SquaredError is Σ (a-b)² of two slices of the same length, summed in f64.
 func (m Math) SquaredError(a, b []float32) float64 {
 	if len(a) != len(b) {
 		panic("block: slices of different lengths")
 	}
 	return m.squaredError(a, b)
+}
+
+// Add adds x to dst, which is as long.
+func (m Math) Add(dst, x []float32) {
+	if len(dst) != len(x) {
+		panic("block: slices of different lengths")
+	}
+	m.add(dst, x)
 }

@@ -56,6 +56,43 @@ func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
 	ref.Adam(x[n:], down[n:], first[n:], second[n:], rate, scale)
 }
 
+func (m Math) adamKept(x []float32, mask []uint8, down, first, second []float32, rate, scale float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(mask) >= 8:
+		n = len(mask) &^ 7
+		amd64.AdamKeptAVX512(&x[0], &mask[0], &down[0], &first[0], &second[0], n, rate, scale)
+	case m.isa == kernels.AVX2 && len(mask) >= 2:
+		n = len(mask) &^ 1
+		amd64.AdamKeptAVX2(&x[0], &mask[0], &down[0], &first[0], &second[0], n, rate, scale)
+	}
+	ref.AdamKept(x[4*n:], mask[n:], down[4*n:], first[4*n:], second[4*n:], rate, scale)
+}
+
+func (m Math) absSums(sums []float64, x []float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(x) >= ref.AbsSumsChunk:
+		n = len(x) / ref.AbsSumsChunk
+		amd64.AbsSumsAVX512(&sums[0], &x[0], n)
+	case m.isa == kernels.AVX2 && len(x) >= ref.AbsSumsChunk:
+		n = len(x) / ref.AbsSumsChunk
+		amd64.AbsSumsAVX2(&sums[0], &x[0], n)
+	}
+	ref.AbsSums(sums[n:], x[n*ref.AbsSumsChunk:])
+}
+
+func (m Math) add(dst, x []float32) {
+	switch {
+	case m.isa >= kernels.AVX512:
+		amd64.AddAVX512(dst, x)
+	case m.isa == kernels.AVX2:
+		amd64.AddAVX2(dst, x)
+	default:
+		ref.Add(dst, x)
+	}
+}
+
 func (m Math) carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
 	n := 0
 	switch {

@@ -18,6 +18,14 @@ func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
 	ref.Adam(x, down, first, second, rate, scale)
 }
 
+func (m Math) adamKept(x []float32, mask []uint8, down, first, second []float32, rate, scale float32) {
+	ref.AdamKept(x, mask, down, first, second, rate, scale)
+}
+
+func (m Math) absSums(sums []float64, x []float32) { ref.AbsSums(sums, x) }
+
+func (m Math) add(dst, x []float32) { ref.Add(dst, x) }
+
 func (m Math) carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
 	ref.Carry(values, s, mask, from, maskFrom, was, maskWas, beyond, momentum)
 }
