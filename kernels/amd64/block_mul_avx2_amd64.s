@@ -3,9 +3,9 @@
 #include "textflag.h"
 #include "vec_amd64.h"
 
-// Registers: R8, R9 are the elements of a of rows 0 and 3 (or 0 and 2) at the
-// present p; DX and R13 are a's strides in i and in p, BX and R14 the row of b
-// and its stride, CX counts p. Strides are bytes.
+// Registers: R8, R9 are the elements of a of rows 0 and 2 at the present p; DX
+// and R13 are a's strides in i and in p, BX and R14 the row of b and its stride,
+// CX counts p. Strides are bytes.
 
 #define ARGS \
 	MOVQ a+24(FP), R8    \
@@ -74,48 +74,6 @@
 	VFMADD213PS Y12, Y15, acc   \
 	VMASKMOVPS  acc, Y11, (DI)  \
 	ADDQ        SI, DI
-
-// func mulR6C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
-TEXT ·mulR6C16AVX2(SB), NOSPLIT, $0-72
-	ARGS
-	LEAQ (DX)(DX*2), AX
-	LEAQ (R8)(AX*1), R9
-	ZERO4(Y0, Y1, Y2, Y3)
-	ZERO4(Y4, Y5, Y6, Y7)
-	ZERO4(Y8, Y9, Y10, Y11)
-	TESTQ CX, CX
-	JLE   done
-
-loop:
-	VMOVUPS (BX), Y12
-	VMOVUPS 32(BX), Y13
-	FMA2((R8), Y14, Y0, Y1)
-	FMA2((R8)(DX*1), Y15, Y2, Y3)
-	FMA2((R8)(DX*2), Y14, Y4, Y5)
-	FMA2((R9), Y15, Y6, Y7)
-	FMA2((R9)(DX*1), Y14, Y8, Y9)
-	FMA2((R9)(DX*2), Y15, Y10, Y11)
-	ADDQ    R14, BX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	DECQ    CX
-	JNZ     loop
-
-done:
-	SIGN
-
-minus:
-	MINUS
-
-store:
-	STORE2(Y0, Y1)
-	STORE2(Y2, Y3)
-	STORE2(Y4, Y5)
-	STORE2(Y6, Y7)
-	STORE2(Y8, Y9)
-	STORE2(Y10, Y11)
-	VZEROUPPER
-	RET
 
 // func mulR4C16AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
 TEXT ·mulR4C16AVX2(SB), NOSPLIT, $0-72
@@ -214,5 +172,36 @@ minus:
 store:
 	VPAND Y11, Y14, Y14
 	STORE1(Y0)
+	VZEROUPPER
+	RET
+
+// func mulR1C32AVX2(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+TEXT ·mulR1C32AVX2(SB), NOSPLIT, $0-72
+	ARGS
+	ZERO4(Y0, Y1, Y2, Y3)
+	TESTQ CX, CX
+	JLE   done
+
+loop:
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  32(BX), Y14, Y1
+	VFMADD231PS  64(BX), Y14, Y2
+	VFMADD231PS  96(BX), Y14, Y3
+	ADDQ         R14, BX
+	ADDQ         R13, R8
+	DECQ         CX
+	JNZ          loop
+
+done:
+	SIGN
+
+minus:
+	MINUS
+
+store:
+	MOVQ $64, SI
+	STORE2(Y0, Y1)
+	STORE2(Y2, Y3)
 	VZEROUPPER
 	RET

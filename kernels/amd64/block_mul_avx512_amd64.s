@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// Registers: R8, R9, R10, R11 are the elements of a of rows 0, 3, 6, 9 (or 0, 2,
-// 4, 6) at the present p; DX and R13 are a's strides in i and in p, BX and R14
-// the row of b and its stride, CX counts p. Strides are bytes.
+// Registers: R8, R9, R10, R11 are the elements of a of rows 0, 2, 4, 6 at the
+// present p; DX and R13 are a's strides in i and in p, BX and R14 the row of b
+// and its stride, CX counts p. Strides are bytes.
 
 #define ARGS \
 	MOVQ a+24(FP), R8    \
@@ -81,64 +81,6 @@
 	VFMADD213PS Z24, Z30, acc \
 	VMOVUPS     acc, K1, (DI) \
 	ADDQ        SI, DI
-
-// func mulR12C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
-TEXT ·mulR12C32AVX512(SB), NOSPLIT, $0-72
-	ARGS
-	LEAQ (DX)(DX*2), AX
-	LEAQ (R8)(AX*1), R9
-	LEAQ (R9)(AX*1), R10
-	LEAQ (R10)(AX*1), R11
-	ZERO8(Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ZERO8(Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15)
-	ZERO8(Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23)
-	TESTQ CX, CX
-	JLE   done
-
-loop:
-	VMOVUPS (BX), Z24
-	VMOVUPS 64(BX), Z25
-	FMA2((R8), Z26, Z0, Z1)
-	FMA2((R8)(DX*1), Z27, Z2, Z3)
-	FMA2((R8)(DX*2), Z28, Z4, Z5)
-	FMA2((R9), Z29, Z6, Z7)
-	FMA2((R9)(DX*1), Z30, Z8, Z9)
-	FMA2((R9)(DX*2), Z31, Z10, Z11)
-	FMA2((R10), Z26, Z12, Z13)
-	FMA2((R10)(DX*1), Z27, Z14, Z15)
-	FMA2((R10)(DX*2), Z28, Z16, Z17)
-	FMA2((R11), Z29, Z18, Z19)
-	FMA2((R11)(DX*1), Z30, Z20, Z21)
-	FMA2((R11)(DX*2), Z31, Z22, Z23)
-	ADDQ    R14, BX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	ADDQ    R13, R10
-	ADDQ    R13, R11
-	DECQ    CX
-	JNZ     loop
-
-done:
-	SIGN
-
-minus:
-	MINUS
-
-store:
-	STORE2(Z0, Z1)
-	STORE2(Z2, Z3)
-	STORE2(Z4, Z5)
-	STORE2(Z6, Z7)
-	STORE2(Z8, Z9)
-	STORE2(Z10, Z11)
-	STORE2(Z12, Z13)
-	STORE2(Z14, Z15)
-	STORE2(Z16, Z17)
-	STORE2(Z18, Z19)
-	STORE2(Z20, Z21)
-	STORE2(Z22, Z23)
-	VZEROUPPER
-	RET
 
 // func mulR8C32AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
 TEXT ·mulR8C32AVX512(SB), NOSPLIT, $0-72
@@ -296,5 +238,39 @@ minus:
 store:
 	KANDW K1, K2, K2
 	STORE1(Z0)
+	VZEROUPPER
+	RET
+
+// func mulR1C64AVX512(c *float32, ldc, op int, a *float32, ars, acs int, b *float32, ldb, inner int)
+TEXT ·mulR1C64AVX512(SB), NOSPLIT, $0-72
+	ARGS
+	ZERO(Z0)
+	ZERO(Z1)
+	ZERO(Z2)
+	ZERO(Z3)
+	TESTQ CX, CX
+	JLE   done
+
+loop:
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  (BX), Z26, Z0
+	VFMADD231PS  64(BX), Z26, Z1
+	VFMADD231PS  128(BX), Z26, Z2
+	VFMADD231PS  192(BX), Z26, Z3
+	ADDQ         R14, BX
+	ADDQ         R13, R8
+	DECQ         CX
+	JNZ          loop
+
+done:
+	SIGN
+
+minus:
+	MINUS
+
+store:
+	MOVQ $128, SI
+	STORE2(Z0, Z1)
+	STORE2(Z2, Z3)
 	VZEROUPPER
 	RET

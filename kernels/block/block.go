@@ -28,6 +28,12 @@ const (
 // (i, p) of a is a[i·ars + p·acs], so a may be transposed in place. c must not
 // overlap a or b. The order of the sums depends on inner alone.
 func (m Math) Mul(c []float32, ldc int, op Op, a []float32, ars, acs int, b []float32, ldb int, rows, cols, inner int) {
+	m.MulAhead(nil, c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+}
+
+// MulAhead is Mul, and may meanwhile bring ahead, which is read soon, into the
+// cache: blocks in the order of a solver's steps lie far apart.
+func (m Math) MulAhead(ahead []float32, c []float32, ldc int, op Op, a []float32, ars, acs int, b []float32, ldb int, rows, cols, inner int) {
 	if rows <= 0 || cols <= 0 {
 		return
 	}
@@ -35,7 +41,7 @@ func (m Math) Mul(c []float32, ldc int, op Op, a []float32, ars, acs int, b []fl
 	if inner > 0 {
 		_, _ = a[(rows-1)*ars+(inner-1)*acs], b[(inner-1)*ldb+cols-1]
 	}
-	m.mul(c, ldc, int(op), a, ars, acs, b, ldb, rows, cols, inner)
+	m.mul(c, ldc, int(op), a, ars, acs, b, ldb, rows, cols, inner, ahead)
 }
 
 // Transpose sets dst [cols, rows] to the transpose of src [rows, cols], which
@@ -48,20 +54,18 @@ func (m Math) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 	m.transpose(dst, ldd, src, lds, rows, cols)
 }
 
-// Adam makes one step of the optimizer Adam on x, given minus half its gradient:
-// see ref.Adam. All slices are as long as x; results are the same on every
-// instruction set.
-func (m Math) Adam(x, down, first, second []float32, rate, scale float32) {
-	if len(down) != len(x) || len(first) != len(x) || len(second) != len(x) {
-		panic("block: slices of different lengths")
-	}
-	m.adam(x, down, first, second, rate, scale)
-}
-
 // SquaredError is Σ (a-b)² of two slices of the same length, summed in f64.
 func (m Math) SquaredError(a, b []float32) float64 {
 	if len(a) != len(b) {
 		panic("block: slices of different lengths")
 	}
 	return m.squaredError(a, b)
+}
+
+// Add adds x to dst, which is as long.
+func (m Math) Add(dst, x []float32) {
+	if len(dst) != len(x) {
+		panic("block: slices of different lengths")
+	}
+	m.add(dst, x)
 }

@@ -36,9 +36,10 @@ func matrix(g *kerneltest.Guard[float32], p kerneltest.Place, src []float32, row
 }
 
 func TestMul(t *testing.T) {
-	sizes := [][3]int{{0, 5, 3}, {5, 0, 3}, {5, 7, 0}, {128, 128, 128}, {64, 128, 40}, {37, 64, 130}, {16, 48, 16}, {13, 40, 500}, {30, 33, 321}, {29, 50, 193}}
+	sizes := [][3]int{{0, 5, 3}, {5, 0, 3}, {5, 7, 0}, {128, 128, 128}, {64, 128, 40}, {37, 64, 130}, {16, 48, 16}, {13, 40, 500}, {30, 33, 321}, {29, 50, 193}, {1, 200, 128}, {1, 96, 7}}
 	for n := range 30 {
-		sizes = append(sizes, [3]int{n + 1, 1 + (n*7)%70, 1 + n%5}, [3]int{1 + (n*11)%31, 33 + n, 9})
+		sizes = append(sizes, [3]int{n + 1, 1 + (n*7)%70, 1 + n%5}, [3]int{1 + (n*11)%31, 33 + n, 9},
+			[3]int{24 + n, 32 + n%3*16, 1 + n*n%11})
 	}
 	each(t, func(t *testing.T, m Math) {
 		rng := kerneltest.Rand(1)

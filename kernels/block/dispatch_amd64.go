@@ -10,12 +10,12 @@ import (
 
 // The operations of package ref.
 
-func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int) {
+func (m Math) mul(c []float32, ldc, op int, a []float32, ars, acs int, b []float32, ldb, rows, cols, inner int, ahead []float32) {
 	switch {
 	case inner > 0 && m.isa >= kernels.AVX512:
-		amd64.BlockMulAVX512(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+		amd64.BlockMulAVX512(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner, ahead)
 	case inner > 0 && m.isa == kernels.AVX2:
-		amd64.BlockMulAVX2(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
+		amd64.BlockMulAVX2(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner, ahead)
 	default:
 		ref.BlockMul(c, ldc, op, a, ars, acs, b, ldb, rows, cols, inner)
 	}
@@ -54,6 +54,56 @@ func (m Math) adam(x, down, first, second []float32, rate, scale float32) {
 		amd64.AdamAVX2(&x[0], &down[0], &first[0], &second[0], n, rate, scale)
 	}
 	ref.Adam(x[n:], down[n:], first[n:], second[n:], rate, scale)
+}
+
+func (m Math) adamKept(x []float32, mask []uint8, down, first, second []float32, rate, scale float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(mask) >= 8:
+		n = len(mask) &^ 7
+		amd64.AdamKeptAVX512(&x[0], &mask[0], &down[0], &first[0], &second[0], n, rate, scale)
+	case m.isa == kernels.AVX2 && len(mask) >= 2:
+		n = len(mask) &^ 1
+		amd64.AdamKeptAVX2(&x[0], &mask[0], &down[0], &first[0], &second[0], n, rate, scale)
+	}
+	ref.AdamKept(x[4*n:], mask[n:], down[4*n:], first[4*n:], second[4*n:], rate, scale)
+}
+
+func (m Math) absSums(sums []float64, x []float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(x) >= ref.AbsSumsChunk:
+		n = len(x) / ref.AbsSumsChunk
+		amd64.AbsSumsAVX512(&sums[0], &x[0], n)
+	case m.isa == kernels.AVX2 && len(x) >= ref.AbsSumsChunk:
+		n = len(x) / ref.AbsSumsChunk
+		amd64.AbsSumsAVX2(&sums[0], &x[0], n)
+	}
+	ref.AbsSums(sums[n:], x[n*ref.AbsSumsChunk:])
+}
+
+func (m Math) add(dst, x []float32) {
+	switch {
+	case m.isa >= kernels.AVX512:
+		amd64.AddAVX512(dst, x)
+	case m.isa == kernels.AVX2:
+		amd64.AddAVX2(dst, x)
+	default:
+		ref.Add(dst, x)
+	}
+}
+
+func (m Math) carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
+	n := 0
+	switch {
+	case m.isa >= kernels.AVX512 && len(mask) >= 4:
+		n = len(mask) &^ 3
+		amd64.BlockCarryAVX512(&values[0], &s[0], &mask[0], &from[0], &maskFrom[0], &was[0], &maskWas[0], n, beyond, momentum)
+	case m.isa == kernels.AVX2 && len(mask) >= 2:
+		n = len(mask) &^ 1
+		amd64.BlockCarryAVX2(&values[0], &s[0], &mask[0], &from[0], &maskFrom[0], &was[0], &maskWas[0], n, beyond, momentum)
+	}
+	ref.Carry(values[2*n:], s[4*n:], mask[n:], from[4*n:], maskFrom[n:], was[2*n:], maskWas[n:], beyond, momentum)
 }
 
 // Scratch is the memory of one Descend at a time. The zero value is ready.

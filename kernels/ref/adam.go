@@ -21,3 +21,35 @@ func Adam(x, down, first, second []float32, rate, scale float32) {
 		x[i] -= float32(rate*first[i]) / (float32(math.Sqrt(float64(second[i]*scale))) + epsilon)
 	}
 }
+
+// AdamKept is Adam of a 2:4 core x [4·groups] that keeps what mask [groups] says:
+// all else has no gradient, and is zero afterwards.
+func AdamKept(x []float32, mask []uint8, down, first, second []float32, rate, scale float32) {
+	for g, m := range mask {
+		var own [4]float32
+		for _, p := range Masks[m] {
+			own[p] = down[4*g+p]
+		}
+		Adam(x[4*g:][:4], own[:], first[4*g:], second[4*g:], rate, scale)
+		for p := range own {
+			if p != Masks[m][0] && p != Masks[m][1] {
+				x[4*g+p] = 0
+			}
+		}
+	}
+}
+
+// AbsSumsChunk is how many elements one of AbsSums has.
+const AbsSumsChunk = 64
+
+// AbsSums sets sums to Σ |x| of chunks of x in f64; the last may be shorter. Eight
+// sums of a chunk, of every eighth element each, are added at its end.
+func AbsSums(sums []float64, x []float32) {
+	for i := range sums {
+		var s [8]float64
+		for j, v := range x[i*AbsSumsChunk : min((i+1)*AbsSumsChunk, len(x))] {
+			s[j%8] += math.Abs(float64(v))
+		}
+		sums[i] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+	}
+}

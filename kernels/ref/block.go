@@ -148,6 +148,29 @@ func DescendRow(s []float32, mask []uint8, g, d, gb []float32, ld int, diag, inv
 	return gain + finite(s) + finite(d), changed
 }
 
+// Carry saves the kept values of a 2:4 core s [n] in values [n/2] and moves them
+// on: by beyond times their change since from [n] where a group has the mask it
+// had there, and by momentum times that since kept values was [n/2] where it has
+// the mask of those. Masks are [n/4].
+func Carry(values, s []float32, mask []uint8, from []float32, maskFrom []uint8, was []float32, maskWas []uint8, beyond, momentum float32) {
+	for g, m := range mask {
+		four, old := (*[4]float32)(s[4*g:]), (*[4]float32)(from[4*g:])
+		at, before := (*[2]float32)(values[2*g:]), (*[2]float32)(was[2*g:])
+		for i, p := range Masks[m] {
+			v := four[p&3]
+			at[i] = v
+			var b, c float32
+			if m == maskFrom[g] {
+				b = beyond * (v - old[p&3])
+			}
+			if m == maskWas[g] {
+				c = momentum * (v - before[i])
+			}
+			four[p&3] = v + float32(b+c)
+		}
+	}
+}
+
 // finite is 0, or NaN if any of x is not finite.
 func finite(x []float32) float32 {
 	var z float32

@@ -24,9 +24,12 @@ type adam struct {
 	plainB   []float32 // [nk, bi, bi]: B, which Adam moves
 	bt       []float32 // [nk, bi, bi]: B′ᵀ
 	da, db   []float32 // as a, b: minus half the gradients
+	das      []float32 // [nj, nk, bo, bo]: what each block pair adds to da
+	dbs      []float32 // [nj, nk, bi, bi]: and to db
 
 	momentA, momentB, momentS moments
 	losses                    []float64 // [nj, nk]
+	zero                      []float32 // [bo, bi]
 	spaces                    []adamSpace
 	seed                      uint64
 }
@@ -35,12 +38,13 @@ type adam struct {
 type moments struct{ first, second []float32 }
 
 type adamSpace struct {
-	p, e, pt []float32 // [bo, bi], pt [bi, bo]: S·B′, E, its transpose
+	p, e, pt []float32 // [bo, bi], pt [bi, bo]: S·B′, E, S·B′ transposed
 	row, mix []float32 // [bi], [bo]
+	sums     []float64 // of the core's gradient, see draw
 }
 
 func newAdam(t *target, o *Options, nowag *Layer) *adam {
-	a := &adam{target: t, factors: t.start(nowag), w: t.scaled(), losses: make([]float64, t.nj*t.nk), seed: o.Seed}
+	a := &adam{target: t, factors: t.start(nowag), w: t.scaled(), losses: make([]float64, t.nj*t.nk), zero: make([]float32, t.bo*t.bi), seed: o.Seed}
 	size := len(a.s)
 	a.y, a.ds = make([]float32, size), make([]float32, size)
 	a.plainB, a.bt = make([]float32, len(a.b)), make([]float32, len(a.b))
@@ -48,13 +52,14 @@ func newAdam(t *target, o *Options, nowag *Layer) *adam {
 		a.plainB[j*t.bi+j%t.bi] = 1
 	}
 	a.da, a.db = make([]float32, len(a.a)), make([]float32, len(a.b))
+	a.das, a.dbs = make([]float32, t.nk*len(a.a)), make([]float32, t.nj*len(a.b))
 	a.momentA, a.momentB, a.momentS = newMoments(len(a.a)), newMoments(len(a.b)), newMoments(size)
 	a.spaces = make([]adamSpace, t.threads)
 	for i := range a.spaces {
 		n := t.bo * t.bi
 		a.spaces[i] = adamSpace{
 			p: make([]float32, n), e: make([]float32, n), pt: make([]float32, n),
-			row: make([]float32, t.bi), mix: make([]float32, t.bo),
+			row: make([]float32, t.bi), mix: make([]float32, t.bo), sums: make([]float64, (n+block.AbsSumsChunk-1)/block.AbsSumsChunk),
 		}
 	}
 	return a
@@ -89,88 +94,109 @@ func (t *target) solveAdam(ctx context.Context, o *Options) (*Result, error) {
 
 // iterate makes iteration step and returns the loss before it.
 func (a *adam) iterate(step int) float64 {
-	loss := a.residuals(step)
 	m, bo, bi := a.math, a.bo, a.bi
-	inParallel(a.threads, a.nk, func(_, k int) {
-		db := a.db[k*bi*bi:][:bi*bi]
-		clear(db)
-		for j := range a.nj {
-			s, ds := a.tile(a.s, j, k), a.tile(a.ds, j, k)
-			m.Mul(db, bi, block.Add, s, 1, bi, a.tile(a.y, j, k), bi, bi, bi, bo)
-			keepOnly(ds, a.quarter(a.mask, j, k)) // the gradient of what is kept
-			at := (j*a.nk + k) * bo * bi
-			a.momentS.step(m, s, ds, at, step)
-			keepOnly(s, a.quarter(a.mask, j, k)) // old moments move the rest, too
-		}
-		for i := range db {
-			db[i] *= float32(a.root[k*bi+i%bi])
-		}
-		b := a.plainB[k*bi*bi:][:bi*bi]
-		a.momentB.step(m, b, db, k*bi*bi, step)
-		for i, v := range b {
-			a.b[k*bi*bi+i] = v * float32(a.root[k*bi+i%bi])
-		}
+	rate, scale := rates(step)
+	a.transposeB()
+	inParallel(a.threads, a.nj*a.nk, func(worker, task int) {
+		j, k := task/a.nk, task%a.nk
+		a.residual(&a.spaces[worker], j, k, step)
+		s, at := a.tile(a.s, j, k), task*bo*bi
+		m.Mul(a.dbs[task*bi*bi:], bi, block.Set, s, 1, bi, a.tile(a.y, j, k), bi, bi, bi, bo)
+		m.AdamKept(s, a.quarter(a.mask, j, k), a.tile(a.ds, j, k), a.momentS.first[at:][:bo*bi], a.momentS.second[at:][:bo*bi], rate, scale)
 	})
-	inParallel(a.threads, a.nj, func(_, j int) {
+	inParallel(a.threads, a.nk+a.nj, func(_, task int) {
+		if task < a.nk {
+			a.stepB(task, step)
+			return
+		}
+		j := task - a.nk
+		a.sumA(j)
 		at := j * bo * bo
 		a.momentA.step(m, a.a[at:at+bo*bo], a.da[at:], at, step)
 	})
-	return loss
+	return sum(a.losses)
 }
 
-// kept has all bits set where a mask keeps a value.
-var kept = [6][4]uint32{{^uint32(0), ^uint32(0)}, {^uint32(0), 0, ^uint32(0)}, {^uint32(0), 0, 0, ^uint32(0)},
-	{0, ^uint32(0), ^uint32(0)}, {0, ^uint32(0), 0, ^uint32(0)}, {0, 0, ^uint32(0), ^uint32(0)}}
+// stepB moves B_k and B′_k.
+func (a *adam) stepB(k, step int) {
+	bi := a.bi
+	at, root := k*bi*bi, make([]float32, bi)
+	for c := range root {
+		root[c] = float32(a.root[k*bi+c])
+	}
+	b, scaled, db := a.plainB[at:][:bi*bi], a.b[at:][:bi*bi], a.db[at:][:bi*bi]
+	copy(db, a.dbs[at:])
+	for j := 1; j < a.nj; j++ {
+		a.math.Add(db, a.dbs[(j*a.nk+k)*bi*bi:][:bi*bi])
+	}
+	for i := 0; i < len(db); i += bi {
+		for c, r := range root {
+			db[i+c] *= r
+		}
+	}
+	a.momentB.step(a.math, b, db, at, step)
+	for i := 0; i < len(b); i += bi {
+		for c, r := range root {
+			scaled[i+c] = b[i+c] * r
+		}
+	}
+}
 
-// keepOnly sets to zero what the masks do not keep, without a branch.
-func keepOnly(x []float32, masks []uint8) {
-	for g, mask := range masks {
-		k, v := &kept[mask], x[4*g:][:4]
-		v[0] = math.Float32frombits(math.Float32bits(v[0]) & k[0])
-		v[1] = math.Float32frombits(math.Float32bits(v[1]) & k[1])
-		v[2] = math.Float32frombits(math.Float32bits(v[2]) & k[2])
-		v[3] = math.Float32frombits(math.Float32bits(v[3]) & k[3])
+// sumA makes da of A_j.
+func (a *adam) sumA(j int) {
+	n := a.bo * a.bo
+	da := a.da[j*n:][:n]
+	copy(da, a.das[j*a.nk*n:])
+	for k := 1; k < a.nk; k++ {
+		a.math.Add(da, a.das[(j*a.nk+k)*n:][:n])
 	}
 }
 
 // step moves x by Adam, given minus half its gradient; its moments are at at.
 func (m *moments) step(t block.Math, x, down []float32, at, step int) {
-	first, second := m.first[at:][:len(x)], m.second[at:][:len(x)]
-	rate := learningRate / (1 - math.Pow(ref.Beta1, float64(step)))
-	scale := float32(1 / (1 - math.Pow(ref.Beta2, float64(step))))
-	t.Adam(x, down[:len(x)], first, second, float32(rate), scale)
+	rate, scale := rates(step)
+	t.Adam(x, down[:len(x)], m.first[at:][:len(x)], m.second[at:][:len(x)], rate, scale)
+}
+
+// rates are an iteration's factors of Adam's moments, which began at zero.
+func rates(step int) (rate, scale float32) {
+	return float32(learningRate / (1 - math.Pow(ref.Beta1, float64(step)))), float32(1 / (1 - math.Pow(ref.Beta2, float64(step))))
 }
 
 // residuals computes Y, the core's gradient and A's at the present point, and
 // returns its loss. In between it makes iteration step's discrete step, unless
 // that is 0.
 func (a *adam) residuals(step int) float64 {
-	m, bo, bi := a.math, a.bo, a.bi
-	inParallel(a.threads, a.nk, func(_, k int) {
-		m.Transpose(a.bt[k*bi*bi:], bi, a.b[k*bi*bi:], bi, bi, bi)
+	a.transposeB()
+	inParallel(a.threads, a.nj*a.nk, func(worker, task int) {
+		a.residual(&a.spaces[worker], task/a.nk, task%a.nk, step)
 	})
-	inParallel(a.threads, a.nj, func(worker, j int) {
-		ws, own, da := &a.spaces[worker], a.a[j*bo*bo:][:bo*bo], a.da[j*bo*bo:][:bo*bo]
-		clear(da)
-		for k := range a.nk {
-			y, ds := a.tile(a.y, j, k), a.tile(a.ds, j, k)
-			m.Mul(ws.p, bi, block.Set, a.tile(a.s, j, k), bi, 1, a.b[k*bi*bi:], bi, bo, bi, bi)
-			m.Mul(ws.e, bi, block.Set, own, bo, 1, ws.p, bi, bo, bi, bo)
-			w := a.tile(a.w, j, k)
-			a.losses[j*a.nk+k] = m.SquaredError(w, ws.e)
-			for i, v := range w {
-				ws.e[i] = v - ws.e[i]
-			}
-			m.Mul(y, bi, block.Set, own, 1, bo, ws.e, bi, bo, bi, bo)
-			m.Mul(ds, bi, block.Set, y, bi, 1, a.bt[k*bi*bi:], bi, bo, bi, bi)
-			if step > 0 {
-				a.discrete(ws, j, k, step)
-			}
-			m.Transpose(ws.pt, bo, ws.p, bi, bo, bi)
-			m.Mul(da, bo, block.Add, ws.e, bi, 1, ws.pt, bo, bo, bo, bi)
-		}
-	})
+	inParallel(a.threads, a.nj, func(_, j int) { a.sumA(j) })
 	return sum(a.losses)
+}
+
+func (a *adam) transposeB() {
+	bi := a.bi
+	inParallel(a.threads, a.nk, func(_, k int) {
+		a.math.Transpose(a.bt[k*bi*bi:], bi, a.b[k*bi*bi:], bi, bi, bi)
+	})
+}
+
+// residual does what residuals does, but for the sums, for block pair (j, k).
+func (a *adam) residual(ws *adamSpace, j, k, step int) {
+	m, bo, bi := a.math, a.bo, a.bi
+	own, y, ds := a.a[j*bo*bo:][:bo*bo], a.tile(a.y, j, k), a.tile(a.ds, j, k)
+	m.Mul(ws.p, bi, block.Set, a.tile(a.s, j, k), bi, 1, a.b[k*bi*bi:], bi, bo, bi, bi)
+	copy(ws.e, a.tile(a.w, j, k))
+	m.Mul(ws.e, bi, block.Sub, own, bo, 1, ws.p, bi, bo, bi, bo)
+	a.losses[j*a.nk+k] = m.SquaredError(ws.e, a.zero)
+	m.Mul(y, bi, block.Set, own, 1, bo, ws.e, bi, bo, bi, bo)
+	m.Mul(ds, bi, block.Set, y, bi, 1, a.bt[k*bi*bi:], bi, bo, bi, bi)
+	if step > 0 {
+		a.discrete(ws, j, k, step)
+	}
+	m.Transpose(ws.pt, bo, ws.p, bi, bo, bi)
+	m.Mul(a.das[(j*a.nk+k)*bo*bo:], bo, block.Set, ws.e, bi, 1, ws.pt, bo, bo, bo, bi)
 }
 
 // discrete draws a group of block pair (j, k) with probability proportional to
@@ -180,7 +206,7 @@ func (a *adam) discrete(ws *adamSpace, j, k, step int) {
 	m, bo, bi := a.math, a.bo, a.bi
 	s, y, ds := a.tile(a.s, j, k), a.tile(a.y, j, k), a.tile(a.ds, j, k)
 	rng := rand.New(rand.NewPCG(a.seed, uint64(step)<<32|uint64(j*a.nk+k)))
-	g := draw(ds, rng)
+	g := draw(m, ds, ws.sums, rng)
 	if g < 0 {
 		return
 	}
@@ -193,11 +219,23 @@ func (a *adam) discrete(ws *adamSpace, j, k, step int) {
 	for r := range bo {
 		aa += float64(own[r*bo+i]) * float64(own[r*bo+i])
 	}
+	r0, r1, r2, r3 := b[c*bi:][:bi], b[(c+1)*bi:][:bi], b[(c+2)*bi:][:bi], b[(c+3)*bi:][:bi]
+	for x := range bi { // ten sums that do not wait for each other
+		u, v, w, z := float64(r0[x]), float64(r1[x]), float64(r2[x]), float64(r3[x])
+		gg[0][0] += u * u
+		gg[0][1] += u * v
+		gg[0][2] += u * w
+		gg[0][3] += u * z
+		gg[1][1] += v * v
+		gg[1][2] += v * w
+		gg[1][3] += v * z
+		gg[2][2] += w * w
+		gg[2][3] += w * z
+		gg[3][3] += z * z
+	}
 	for p := range 4 {
-		for q := range 4 {
-			for x := range bi {
-				gg[p][q] += float64(b[(c+p)*bi+x]) * float64(b[(c+q)*bi+x])
-			}
+		for q := range p {
+			gg[p][q] = gg[q][p]
 		}
 	}
 	group := s[4*g : 4*g+4]
@@ -220,7 +258,7 @@ func (a *adam) discrete(ws *adamSpace, j, k, step int) {
 
 	// P, E, Y, ds change by e_i, −a, −Aᵀa each times change·G, the last times B′ᵀ.
 	m.Mul(ws.row, bi, block.Set, change[:], 4, 1, b[c*bi:], bi, 1, bi, 4)
-	m.Mul(ws.mix, 1, block.Set, own, 1, bo, own[i:], bo, bo, 1, bo)
+	m.Mul(ws.mix, bo, block.Set, own[i:], 1, bo, own, bo, 1, bo, bo)
 	m.Mul(ws.p[i*bi:], bi, block.Add, change[:], 4, 1, b[c*bi:], bi, 1, bi, 4)
 	m.Mul(ws.e, bi, block.Sub, own[i:], bo, 1, ws.row, bi, bo, bi, 1)
 	m.Mul(y, bi, block.Sub, ws.mix, 1, 1, ws.row, bi, bo, bi, 1)
@@ -229,28 +267,34 @@ func (a *adam) discrete(ws *adamSpace, j, k, step int) {
 }
 
 // draw is a group of four with probability proportional to its L1 norm, or -1
-// where all are zero or one is not finite.
-func draw(x []float32, rng *rand.Rand) int {
-	norm := func(g int) float64 {
-		v := x[4*g:][:4]
-		return math.Abs(float64(v[0])) + math.Abs(float64(v[1])) + math.Abs(float64(v[2])) + math.Abs(float64(v[3]))
-	}
-	total := 0.0
-	for g := range len(x) / 4 {
-		total += norm(g)
-	}
+// where all are zero or one is not finite. It leaves the norms of chunks in sums.
+func draw(m block.Math, x []float32, sums []float64, rng *rand.Rand) int {
+	m.AbsSums(sums, x)
+	total := sum(sums)
 	if !(total > 0) || math.IsInf(total, 1) {
 		return -1
 	}
-	left := rng.Float64() * total
-	for g := range len(x) / 4 {
-		n := norm(g)
+	left, at := rng.Float64()*total, 0
+	for i, s := range sums {
+		if s > 0 {
+			at = i * block.AbsSumsChunk
+		}
+		if left < s {
+			break
+		}
+		left -= s
+	}
+	chunk := x[at:min(len(x), at+block.AbsSumsChunk)]
+	g := 0
+	for ; 4*g+4 < len(chunk); g++ {
+		v := chunk[4*g:][:4]
+		n := math.Abs(float64(v[0])) + math.Abs(float64(v[1])) + math.Abs(float64(v[2])) + math.Abs(float64(v[3]))
 		if left < n {
-			return g
+			break
 		}
 		left -= n
 	}
-	return len(x)/4 - 1
+	return at/4 + g
 }
 
 // bestPair minimises aa·vᵀ·gg·v − 2·vᵀ·target over v with two nonzeros. It fails

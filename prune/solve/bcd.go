@@ -213,25 +213,10 @@ func (d *descent) sweep(last, to *state) {
 func (d *descent) carry(before *start, last, to *state, j, k int) {
 	n := d.bo * d.bi / 2
 	first := (j*d.nk + k) * n
-	s, mask := d.tile(d.s, j, k), d.quarter(d.mask, j, k)
-	values, old := to.values[first:][:n], last.values[first:][:n]
-	maskOld, maskBefore := d.quarter(last.mask, j, k)[:len(mask)], before.mask[:len(mask)]
-	// Factors by whether a mask is the same: a branch would be taken at random.
-	beyond, momentum := [2]float32{0, d.pace.core - 1}, [2]float32{0, d.pace.momentum}
-	for g, m := range mask {
-		four, from := (*[4]float32)(s[4*g:]), (*[4]float32)(before.s[4*g:])
-		at, was := (*[2]float32)(values[2*g:]), (*[2]float32)(old[2*g:])
-		p, q := pairs[m][0]&3, pairs[m][1]&3
-		*at = [2]float32{four[p], four[q]}
-		b, c := beyond[same(maskBefore[g], m)], momentum[same(maskOld[g], m)]
-		four[p] += b*(at[0]-from[p]) + c*(at[0]-was[0])
-		four[q] += b*(at[1]-from[q]) + c*(at[1]-was[1])
-	}
+	mask := d.quarter(d.mask, j, k)
+	d.math.Carry(to.values[first:][:n], d.tile(d.s, j, k), mask, before.s, before.mask, last.values[first:][:n], d.quarter(last.mask, j, k), d.pace.core-1, d.pace.momentum)
 	copy(d.quarter(to.mask, j, k), mask)
 }
-
-// same is 1 for equal bytes, else 0.
-func same(a, b uint8) uint32 { return (uint32(a^b) - 1) >> 31 }
 
 // solveA sets A_j to (W′·Pᵀ)·(P·Pᵀ)⁻¹ with P = S_j·B′ [bo, In], by its change.
 func (d *descent) solveA(ws *workspace, j int) {
@@ -252,7 +237,7 @@ func (d *descent) solveA(ws *workspace, j int) {
 func (d *descent) solveB(ws *workspace, k int) {
 	m, bo, bi := d.math, d.bo, d.bi
 	for j := range d.nj {
-		m.Mul(d.tile(d.q, j, k), bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
+		m.MulAhead(d.tile(d.s, min(j+1, d.nj-1), k), d.tile(d.q, j, k), bi, block.Set, d.a[j*bo*bo:], bo, 1, d.tile(d.s, j, k), bi, bo, bi, bo)
 	}
 	gram, rhs := d.systemB(ws, k)
 	b := d.b[k*bi*bi:][:bi*bi]
@@ -275,9 +260,10 @@ func (d *descent) stepCores(ws *workspace, first, end, k int) {
 		copy(ws.e, d.tile(d.w, j, k))
 		m.Mul(ws.e, bi, block.Sub, d.tile(d.q, j, k), bi, 1, d.b[k*bi*bi:], bi, bo, bi, bi)
 		d.losses[j*d.nk+k] = m.SquaredError(ws.e, ws.zero)
-		m.Mul(ws.t, bi, block.Set, d.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
+		next := min(j+1, end-1)
+		m.MulAhead(d.tile(d.w, next, k), ws.t, bi, block.Set, d.a[j*bo*bo:], 1, bo, ws.e, bi, bo, bi, bo)
 		clear(c.G)
-		m.Mul(c.G, bi, block.Sub, ws.t, bi, 1, d.bt[k*bi*bi:], bi, bo, bi, bi)
+		m.MulAhead(d.tile(d.s, next, k), c.G, bi, block.Sub, ws.t, bi, 1, d.bt[k*bi*bi:], bi, bo, bi, bi)
 		c.S, c.LDS, c.Mask, c.LDG = d.tile(d.s, j, k), bi, d.quarter(d.mask, j, k), bi
 		c.GA, c.LDGA = d.ga[j*bo*bo:][:bo*bo], bo
 		copy(ws.before[i].s, c.S)

@@ -23,9 +23,10 @@ func (d *descent) systemA(ws *workspace, j int) (gram, down []float32) {
 	clear(down)
 	for k := range d.nk {
 		m.Transpose(ws.t, bo, d.tile(d.s, j, k), bi, bo, bi)
-		m.Mul(ws.p, bo, block.Set, d.b[k*bi*bi:], 1, bi, ws.t, bo, bi, bo, bi) // Pᵀ
+		w, s := d.tile(d.w, j, k), d.tile(d.s, j, min(k+1, d.nk-1))
+		m.MulAhead(w, ws.p, bo, block.Set, d.b[k*bi*bi:], 1, bi, ws.t, bo, bi, bo, bi) // Pᵀ
 		addGram(m, gram, ws.p, bo, bi)
-		m.Mul(down, bo, block.Add, d.tile(d.w, j, k), bi, 1, ws.p, bo, bo, bo, bi)
+		m.MulAhead(s, down, bo, block.Add, w, bi, 1, ws.p, bo, bo, bo, bi)
 	}
 	mirror(gram, bo)
 	m.Mul(down, bo, block.Sub, d.a[j*bo*bo:], bo, 1, gram, bo, bo, bo, bo)
@@ -50,7 +51,7 @@ func (d *descent) systemB(ws *workspace, k int) (gram, down []float32) {
 	for j := range d.nj {
 		q := d.tile(d.q, j, k)
 		addGram(m, gram, q, bi, bo)
-		m.Mul(down, bi, block.Add, q, 1, bi, d.tile(d.w, j, k), bi, bi, bi, bo)
+		m.MulAhead(d.tile(d.w, min(j+1, d.nj-1), k), down, bi, block.Add, q, 1, bi, d.tile(d.w, j, k), bi, bi, bi, bo)
 	}
 	mirror(gram, bi)
 	m.Mul(down, bi, block.Sub, gram, bi, 1, d.b[k*bi*bi:], bi, bi, bi, bi)
@@ -61,9 +62,8 @@ func (d *descent) systemB(ws *workspace, k int) (gram, down []float32) {
 // some of it is added as well.
 func addGram(m block.Math, gram, x []float32, n, rows int) {
 	const strip = 32
-	for i := 0; i < n; i += strip {
-		h := min(strip, n-i)
-		m.Mul(gram[i*n:], n, block.Add, x[i:], 1, n, x, n, h, i+h, rows)
+	for j := 0; j < n; j += strip {
+		m.Mul(gram[j*n+j:], n, block.Add, x[j:], 1, n, x[j:], n, n-j, min(strip, n-j), rows)
 	}
 }
 
