@@ -8,8 +8,6 @@ import (
 
 	"armor/kernels/ref"
 	"armor/kernels/sparse24"
-
-	"github.com/x448/float16"
 )
 
 const tileRows = ref.TileRows
@@ -263,38 +261,10 @@ func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n
 	if err != nil {
 		return err
 	}
-	for i := range scales {
-		if !quantize(codes[i*group:], &scales[i], values[i*group:][:group], m.types.bits()) {
-			return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*group*n/len(codes))
-		}
+	if done := j.c.quantizeWeights(codes, scales, values, group, m.types.bits()); done < len(scales) {
+		return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+done*n/len(scales))
 	}
 	return nil
-}
-
-// quantize rounds x to the nearest multiples of a scale that maps the largest
-// to the largest code. It reports whether all of x is finite and in range.
-func quantize(codes []int8, scale *uint16, x []float32, bits int) bool {
-	most := float32(0)
-	for _, v := range x {
-		if v != v {
-			return false
-		}
-		most = max(most, v, -v)
-	}
-	limit := float32(int(1)<<(bits-1) - 1)
-	half := float16.Fromfloat32(most / limit)
-	s := half.Float32()
-	if math.IsInf(float64(s), 0) {
-		return false
-	}
-	*scale = half.Bits()
-	for i, v := range x {
-		codes[i] = 0
-		if s > 0 {
-			codes[i] = int8(min(limit, max(-limit, float32(math.RoundToEven(float64(v/s))))))
-		}
-	}
-	return true
 }
 
 // pack puts one row of floats into its lane.
