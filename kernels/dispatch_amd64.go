@@ -125,6 +125,22 @@ func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int
 	}
 }
 
+// quantizeWeights rounds groups of weights, see ref.QuantizeWeights.
+func (c *CPU) quantizeWeights(codes []int8, scales []uint16, x []float32, group, bits int) (done int) {
+	groups, limit := len(scales), float32(int(1)<<(bits-1)-1)
+	if groups > 0 {
+		_, _ = codes[groups*group-1], x[groups*group-1]
+	}
+	switch {
+	case groups == 0 || group%32 != 0 || c.isa == Ref:
+		return ref.QuantizeWeights(codes, scales, x, group, bits)
+	case c.isa == AVX2:
+		return amd64.QuantizeWeightsAVX2(&codes[0], &scales[0], &x[0], groups, group, limit)
+	default:
+		return amd64.QuantizeWeightsAVX512(&codes[0], &scales[0], &x[0], groups, group, limit)
+	}
+}
+
 // rows rounds rows of k inputs for the kernels on AMX.
 func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {
 	if rows > 0 && k > 0 {

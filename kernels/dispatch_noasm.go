@@ -40,6 +40,10 @@ func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int
 	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
 }
 
+func (c *CPU) quantizeWeights(codes []int8, scales []uint16, x []float32, group, bits int) (done int) {
+	return ref.QuantizeWeights(codes, scales, x, group, bits)
+}
+
 func hasVNNI() bool { return false }
 
 func (c *CPU) rows(dst []uint16, pitch int, src []float32, ld, rows, k int) {

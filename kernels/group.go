@@ -353,8 +353,9 @@ func (c *CPU) Repack(old Group, parts ...Part) error {
 }
 
 func (c *CPU) packAll(sources []source) error {
+	scratch := make([]packScratch, c.pool.workers)
 	for i := range sources {
-		if err := c.pack(&sources[i]); err != nil {
+		if err := c.pack(&sources[i], scratch); err != nil {
 			return err
 		}
 	}

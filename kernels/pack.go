@@ -8,8 +8,6 @@ import (
 
 	"armor/kernels/ref"
 	"armor/kernels/sparse24"
-
-	"github.com/x448/float16"
 )
 
 const tileRows = ref.TileRows
@@ -94,13 +92,27 @@ func (s *source) release(row, n int) {
 	}
 }
 
+// packScratch is one worker's room for the rows of a task.
+type packScratch struct {
+	values []float32 // [rows, kept]
+	codes  []int8    // [rows, kept]
+	scales []uint16  // [rows, kept/group]
+	masks  []uint8   // [rows, groups]
+}
+
+// sized is the first n of s, which grows where it must.
+func sized[T any](s *[]T, n int) []T {
+	grow(s, n)
+	return (*s)[:n]
+}
+
 // pack packs a source in pieces, so that little of it is in memory.
-func (c *CPU) pack(s *source) error {
+func (c *CPU) pack(s *source, scratch []packScratch) error {
 	const piece = 16 << 20
 	tasks := max(1, piece/(4*packRows*s.to.in))
 	for row := 0; row < s.rows(); row += tasks * packRows {
 		n := min(tasks*packRows, s.rows()-row)
-		j := &packJob{c: c, source: s, row: row, end: row + n}
+		j := &packJob{c: c, source: s, scratch: scratch, row: row, end: row + n}
 		c.pool.run(j, (n+packRows-1)/packRows)
 		if err := c.pool.err(); err != nil {
 			return err
@@ -118,8 +130,8 @@ func (c *CPU) pack(s *source) error {
 type packJob struct {
 	c *CPU
 	*source
-	row int
-	end int
+	scratch  []packScratch // per worker
+	row, end int
 
 	mu  sync.Mutex
 	err error
@@ -127,24 +139,24 @@ type packJob struct {
 
 const packRows = 4 * tileRows
 
-func (j *packJob) run(_, task int) {
+func (j *packJob) run(worker, task int) {
 	row := j.row + task*packRows
-	if err := j.pack(row, min(packRows, j.end-row)); err != nil {
+	if err := j.pack(&j.scratch[worker], row, min(packRows, j.end-row)); err != nil {
 		j.mu.Lock()
 		j.err = err
 		j.mu.Unlock()
 	}
 }
 
-func (j *packJob) pack(row, n int) error {
+func (j *packJob) pack(s *packScratch, row, n int) error {
 	m := j.to
 	switch {
 	case m.types.bits() <= 8:
-		return j.packCodes(row, n)
+		return j.packCodes(s, row, n)
 	case m.sparse:
-		return j.packCore(row, n)
+		return j.packCore(s, row, n)
 	}
-	rows := make([]float32, n*m.in)
+	rows := sized(&s.values, n*m.in)
 	if err := j.w.ReadRows(rows, row, n); err != nil {
 		return err
 	}
@@ -164,10 +176,10 @@ func (j *packJob) pack(row, n int) error {
 
 // packCore packs whole tiles: a core begins with its section, and a task with a
 // tile.
-func (j *packJob) packCore(row, n int) error {
+func (j *packJob) packCore(s *packScratch, row, n int) error {
 	m := j.to
 	kept, groups := m.in/2, m.in/sparse24.Group
-	values, masks := make([]float32, n*kept), make([]uint8, n*groups)
+	values, masks := sized(&s.values, n*kept), sized(&s.masks, n*groups)
 	if err := j.core.ReadCore(values, masks, row, n); err != nil {
 		return err
 	}
@@ -204,14 +216,15 @@ func (j *packJob) positions(masks []uint8, row int) error {
 }
 
 // packCodes takes the codes of a source that has them, and else rounds.
-func (j *packJob) packCodes(row, n int) error {
+func (j *packJob) packCodes(s *packScratch, row, n int) error {
 	m := j.to
 	kept, group := m.in, m.quant // of a row, and those that share a scale
 	if m.sparse {
 		kept, group = kept/2, group/2
 	}
-	codes, scales, masks := make([]int8, n*kept), make([]uint16, n*kept/group), make([]uint8, n*m.in/sparse24.Group)
-	if err := j.readCodes(codes, scales, masks, row, n, group); err != nil {
+	codes, scales := sized(&s.codes, n*kept), sized(&s.scales, n*kept/group)
+	masks := sized(&s.masks, n*m.in/sparse24.Group)
+	if err := j.readCodes(s, codes, scales, masks, row, n, group); err != nil {
 		return err
 	}
 	blocks := kept / group
@@ -238,7 +251,7 @@ func (j *packJob) packCodes(row, n int) error {
 }
 
 // readCodes fills codes, scales of group codes each, and of a core the masks.
-func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n, group int) error {
+func (j *packJob) readCodes(s *packScratch, codes []int8, scales []uint16, masks []uint8, row, n, group int) error {
 	m := j.to
 	quant := Quant{m.types.bits(), m.quant}
 	if coded, ok := j.core.(CodedSparse); ok && coded.Fits(quant) {
@@ -247,7 +260,7 @@ func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n
 	if coded, ok := j.w.(Coded); ok && coded.Fits(quant) {
 		return coded.ReadCodes(codes, scales, row, n)
 	}
-	values := make([]float32, len(codes))
+	values := sized(&s.values, len(codes))
 	var err error
 	if m.sparse {
 		err = j.core.ReadCore(values, masks, row, n)
@@ -257,38 +270,10 @@ func (j *packJob) readCodes(codes []int8, scales []uint16, masks []uint8, row, n
 	if err != nil {
 		return err
 	}
-	for i := range scales {
-		if !quantize(codes[i*group:], &scales[i], values[i*group:][:group], m.types.bits()) {
-			return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+i*group*n/len(codes))
-		}
+	if done := j.c.quantizeWeights(codes, scales, values, group, m.types.bits()); done < len(scales) {
+		return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+done*n/len(scales))
 	}
 	return nil
-}
-
-// quantize rounds x to the nearest multiples of a scale that maps the largest
-// to the largest code. It reports whether all of x is finite and in range.
-func quantize(codes []int8, scale *uint16, x []float32, bits int) bool {
-	most := float32(0)
-	for _, v := range x {
-		if v != v {
-			return false
-		}
-		most = max(most, v, -v)
-	}
-	limit := float32(int(1)<<(bits-1) - 1)
-	half := float16.Fromfloat32(most / limit)
-	s := half.Float32()
-	if math.IsInf(float64(s), 0) {
-		return false
-	}
-	*scale = half.Bits()
-	for i, v := range x {
-		codes[i] = 0
-		if s > 0 {
-			codes[i] = int8(min(limit, max(-limit, float32(math.RoundToEven(float64(v/s))))))
-		}
-	}
-	return true
 }
 
 // pack puts one row of floats into its lane.

@@ -157,26 +157,25 @@ func newCodedCore(seed uint64, rows, cols int, q Quant) *codedCore {
 	return m
 }
 
-func (m *codedCore) kept(of func(i int)) {
-	for g, mask := range m.masks {
-		first, second := sparse24.Places(mask)
+// kept calls of for what rows row … row+n-1 keep.
+func (m *codedCore) kept(row, n int, of func(i int)) {
+	for g := row * m.cols / 4; g < (row+n)*m.cols/4; g++ {
+		first, second := sparse24.Places(m.masks[g])
 		of(4*g + first)
 		of(4*g + second)
 	}
 }
 
 func (m *codedCore) ReadCore(values []float32, masks []uint8, row, n int) error {
-	var all []float32
-	m.kept(func(i int) { all = append(all, m.data[i]) })
-	copy(values, all[row*m.cols/2:(row+n)*m.cols/2])
+	at := 0
+	m.kept(row, n, func(i int) { values[at], at = m.data[i], at+1 })
 	copy(masks, m.masks[row*m.cols/4:(row+n)*m.cols/4])
 	return nil
 }
 
 func (m *codedCore) ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error {
-	var all []int8
-	m.kept(func(i int) { all = append(all, m.codes[i]) })
-	copy(codes, all[row*m.cols/2:(row+n)*m.cols/2])
+	at := 0
+	m.kept(row, n, func(i int) { codes[at], at = m.codes[i], at+1 })
 	copy(scales, m.scales[row*m.cols/64:(row+n)*m.cols/64])
 	copy(masks, m.masks[row*m.cols/4:(row+n)*m.cols/4])
 	return nil

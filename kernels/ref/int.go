@@ -102,14 +102,18 @@ func PackIntSparse(tile []byte, bits, lane int, codes []int8, positions []uint8,
 	for b := range scales {
 		block := tile[at+b*size:]
 		for half := range 2 {
-			var word uint32
-			for g, p := range positions[b*SparseBlock/4+half*8:][:8] {
-				word |= uint32(p) << (4 * g)
-			}
+			word := eightPositions(binary.LittleEndian.Uint64(positions[b*SparseBlock/4+half*8:]))
 			binary.LittleEndian.PutUint32(block[(half*TileRows+lane)*4:], word)
 		}
 		packCodes(block[sparsePositions:], bits, lane, codes[b*SparseBlock/2:][:SparseBlock/2])
 	}
+}
+
+// eightPositions joins the low four bits of each byte; the others are 0.
+func eightPositions(p uint64) uint32 {
+	p = (p | p>>4) & 0x00ff00ff00ff00ff
+	p = (p | p>>8) & 0x0000ffff0000ffff
+	return uint32(p | p>>16)
 }
 
 func packScales(tile []byte, lane int, scales []uint16) {
@@ -118,16 +122,25 @@ func packScales(tile []byte, lane int, scales []uint16) {
 	}
 }
 
+// packCodes takes whole dwords of codes.
 func packCodes(dst []byte, bits, lane int, codes []int8) {
-	for i, c := range codes {
-		if bits == 8 {
-			dst[(i/4*TileRows+lane)*4+i%4] = byte(c)
-			continue
+	dst = dst[4*lane:]
+	if bits == 8 {
+		for ; len(codes) >= 4; codes = codes[4:] {
+			binary.LittleEndian.PutUint32(dst, fourCodes(codes))
+			dst = dst[min(4*TileRows, len(dst)):]
 		}
-		to := &dst[(i/8*TileRows+lane)*4+i%4]
-		up := i / 4 % 2 * 4
-		*to = *to&^(15<<up) | byte(c)&15<<up
+		return
 	}
+	for ; len(codes) >= 8; codes = codes[8:] {
+		binary.LittleEndian.PutUint32(dst, fourCodes(codes)&0x0f0f0f0f|fourCodes(codes[4:])&0x0f0f0f0f<<4)
+		dst = dst[min(4*TileRows, len(dst)):]
+	}
+}
+
+func fourCodes(c []int8) uint32 {
+	_ = c[3]
+	return uint32(uint8(c[0])) | uint32(uint8(c[1]))<<8 | uint32(uint8(c[2]))<<16 | uint32(uint8(c[3]))<<24
 }
 
 func codeAt(src []byte, bits, lane, i int) int32 {

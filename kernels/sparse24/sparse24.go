@@ -12,6 +12,7 @@
 package sparse24
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 )
@@ -37,6 +38,14 @@ var (
 )
 
 const none = 0xff
+
+// ofByte is the masks of two groups.
+var ofByte = func() (masks [256][2]uint8) {
+	for b := range masks {
+		masks[b] = [2]uint8{ofNibble[b&15], ofNibble[b>>4]}
+	}
+	return masks
+}()
 
 // check panics unless a row of n inputs has groups and slices of these lengths.
 func check(ok bool, n, a, b int) {
@@ -103,15 +112,23 @@ func ToBits(bits, masks []uint8) {
 // else it returns n/4, a group that is not there.
 func FromBits(masks, bits []uint8) (bad int) {
 	check(len(bits) == RowBytes(Group*len(masks)), Group*len(masks), len(bits), len(masks))
-	for g := range masks {
-		m := ofNibble[nibble(bits, g)]
-		if m == none {
-			return g
+	for i, b := range bits[:len(masks)/2] {
+		two := ofByte[b]
+		if two[0]|two[1] == none {
+			if two[0] == none {
+				return 2 * i
+			}
+			return 2*i + 1
 		}
-		masks[g] = m
+		*(*[2]uint8)(masks[2*i:]) = two
 	}
-	if len(masks)%2 == 1 && nibble(bits, len(masks)) != 0 {
-		return len(masks)
+	if last := len(masks) - 1; last%2 == 0 {
+		if masks[last] = ofNibble[nibble(bits, last)]; masks[last] == none {
+			return last
+		}
+		if nibble(bits, last+1) != 0 {
+			return last + 1
+		}
 	}
 	return -1
 }
@@ -145,8 +162,15 @@ func BadGroup(row []uint8, n, r, g int) error {
 
 // CheckMasks returns the first group whose mask is no number from 0 to 5, or -1.
 func CheckMasks(masks []uint8) (bad int) {
-	for g, m := range masks {
-		if m >= Masks {
+	g := 0
+	for ; g+8 <= len(masks); g += 8 { // 6 and more have the top bit, or get it
+		eight := binary.LittleEndian.Uint64(masks[g:])
+		if (eight|(eight+0x7a7a7a7a7a7a7a7a))&0x8080808080808080 != 0 {
+			break
+		}
+	}
+	for ; g < len(masks); g++ {
+		if masks[g] >= Masks {
 			return g
 		}
 	}

@@ -157,3 +157,28 @@ func FuzzBits(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckMasks: the first of all bytes that are no masks, in every place.
+func TestCheckMasks(t *testing.T) {
+	for n := range 20 {
+		for at := range n {
+			for value := range 256 {
+				masks := make([]uint8, n)
+				for i := range masks {
+					masks[i] = uint8(i % Masks)
+				}
+				masks[n-1] = 0xff
+				masks[at] = uint8(value)
+				want := n - 1
+				if value >= Masks {
+					want = at
+				} else if at == n-1 {
+					want = -1
+				}
+				if got := CheckMasks(masks); got != want {
+					t.Fatalf("%d of %d is %d: got %d, want %d", at, n, value, got, want)
+				}
+			}
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package armorfmt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 
 	"armor/model/checkpoint"
 
@@ -74,9 +76,9 @@ func limit(bits int) int8 { return int8(1<<(bits-1) - 1) }
 
 // badCode is the first code out of range, or -1.
 func badCode(codes []int8, bits int) int {
-	most := limit(bits)
+	most := uint8(limit(bits))
 	for i, c := range codes {
-		if c > most || c < -most {
+		if uint8(c)+most > 2*most { // −most is 0
 			return i
 		}
 	}
@@ -103,6 +105,11 @@ type integer struct {
 	each          int  // codes of a row that share a scale
 }
 
+// bytesOf is the memory of codes.
+func bytesOf(codes []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), len(codes))
+}
+
 func (m *integer) scalesPerRow() int { return m.cols / m.each }
 
 // read reads n rows: codes [n, cols] and scales [n, cols/each].
@@ -115,21 +122,25 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return m.codes.Errorf("destination: got %d codes and %d scales, want %d rows of %d and %d", len(codes), len(scales), n, m.cols, per)
 	}
 	codes, scales = codes[:n*m.cols], scales[:n*per]
-	raw := make([]byte, max(len(codes)*m.bits/8, 2*len(scales)))
-	packed := raw[:len(codes)*m.bits/8]
+	raw, packed := make([]byte, 2*len(scales)), bytesOf(codes)
+	if m.bits == 4 {
+		raw = make([]byte, max(len(raw), len(codes)/2))
+		packed = raw[:len(codes)/2]
+	}
 	if err := m.codes.ReadBytes(packed, int64(row)*int64(m.cols*m.bits/8)); err != nil {
 		return err
 	}
-	if m.bits == 8 {
-		for i, b := range packed {
-			codes[i] = int8(b)
+	if m.bits == 4 {
+		twos := &twoNibbles
+		if m.offset != 0 {
+			twos = &twoOffsetNibbles
 		}
-	} else {
 		for i, b := range packed {
-			codes[2*i], codes[2*i+1] = nibble(b&15, m.offset), nibble(b>>4, m.offset)
+			*(*[2]int8)(codes[2*i:]) = twos[b]
 		}
 	}
-	if at := badCode(codes, m.bits); at >= 0 {
+	least := -limit(m.bits) - 1 // no other can be out of range
+	if at := bytes.IndexByte(bytesOf(codes), byte(least)); at >= 0 {
 		return m.codes.Errorf("row %d, code %d: got %d, want -%d to %d", row+at/m.cols, at%m.cols, codes[at], limit(m.bits), limit(m.bits))
 	}
 	half := raw[:2*len(scales)]
@@ -143,6 +154,16 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return m.scales.Errorf("row %d, column %d: got %v, want a finite number from 0 on", row+at/per, at%per, float16.Frombits(scales[at]))
 	}
 	return nil
+}
+
+// twoNibbles are the codes of each byte, and twoOffsetNibbles where 8 was added.
+var twoNibbles, twoOffsetNibbles = bothNibbles(0), bothNibbles(8)
+
+func bothNibbles(offset int8) (codes [256][2]int8) {
+	for b := range codes {
+		codes[b] = [2]int8{nibble(byte(b)&15, offset), nibble(byte(b)>>4, offset)}
+	}
+	return codes
 }
 
 func nibble(b byte, offset int8) int8 {

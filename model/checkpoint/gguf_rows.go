@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"armor/kernels"
 )
@@ -117,8 +118,6 @@ func unpack(codes []int8, d DType, src []byte) {
 			codes[i+16] = int8(b>>4|byte(high>>(i+16)&1)<<4) - 16
 		}
 	default: // Q80
-		for i, b := range src[:32] {
-			codes[i] = int8(b)
-		}
+		*(*[codeGroup]byte)(unsafe.Pointer(&codes[:codeGroup][0])) = [codeGroup]byte(src)
 	}
 }
