@@ -239,7 +239,7 @@ func TestLayerFileOfCodes(t *testing.T) {
 		l.CodesB = &solve.Codes{Bits: 8, Codes: make([]int8, len(l.B)), Scales: make([]uint16, l.In)}
 		for _, c := range []*solve.Codes{l.Core, l.CodesA, l.CodesB} {
 			for i := range c.Codes {
-				c.Codes[i] = int8(i%15 - 7)
+				c.Codes[i] = int8(i%16 - 8)
 			}
 			for i := range c.Scales {
 				c.Scales[i] = uint16(0x3000 + i)
