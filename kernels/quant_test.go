@@ -150,7 +150,9 @@ func newCodedCore(seed uint64, rows, cols int, q Quant) *codedCore {
 			if i != first && i != second {
 				m.codes[at] = 0
 			}
-			m.codes[at] = max(m.codes[at], -(1<<(q.Bits-1) - 1))
+			if q.Bits == 8 {
+				m.codes[at] = max(m.codes[at], -127)
+			}
 			m.data[at] = m.value(at)
 		}
 	}

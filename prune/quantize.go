@@ -24,9 +24,11 @@ type Quantization struct {
 	Target  string // folder to write
 	Dense   string // folder of the model that the source was made of, or ""
 	Types   Types
-	Calib   string // calibration text, see calib.Open; "": all inputs count alike
-	Samples int    // windows of it
-	SeqLen  int    // tokens of a window
+	MaxPPL  float64 // 0.05: so many of the cores in int8 in place of int4 that perplexity grows by 5 % from bf16
+	Tokens  int     // that MaxPPL measures on
+	Calib   string  // calibration text, see calib.Open; "": all inputs count alike
+	Samples int     // windows of it
+	SeqLen  int     // tokens of a window
 	Seed    uint64
 	Compute Compute
 	Version string
@@ -44,6 +46,7 @@ type requantize struct {
 	denseShape model.Shape
 	text       calib.Info
 	stream     *stream // nil without calibration text
+	windows    [][]int32
 	began      time.Time
 }
 
@@ -55,6 +58,9 @@ func (q *Quantization) Run(ctx context.Context) (err error) {
 	}
 	if q.Types.Int8Above > 0 && q.Dense == "" {
 		return errors.New("int8_above: a layer has no loss but with the dense model")
+	}
+	if err := q.checkBudget(); err != nil {
+		return err
 	}
 	r := &requantize{Quantization: q, began: time.Now()}
 	if checkpoint.IsGGUF(q.Source) {
@@ -142,7 +148,7 @@ func (r *requantize) calibrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.text = info
+	r.text, r.windows = info, windows
 	ck, shape := r.ck, r.shape
 	if r.dense != nil {
 		ck, shape = r.dense, r.denseShape
@@ -209,18 +215,24 @@ func (r *requantize) write(ctx context.Context) (err error) {
 func (r *requantize) recipe() (json.RawMessage, error) {
 	how := struct {
 		Types
+		MaxPPL  float64         `json:"max_ppl,omitempty"`
+		Tokens  int             `json:"tokens,omitempty"`
 		Of      json.RawMessage `json:"of,omitempty"` // the source's recipe
 		Samples int             `json:"samples,omitempty"`
 		SeqLen  int             `json:"seqlen,omitempty"`
 		Seed    uint64          `json:"seed,omitempty"`
 	}{Types: r.Types, Of: r.config.Recipe}
+	if r.MaxPPL > 0 {
+		how.MaxPPL, how.Tokens = r.MaxPPL, r.Tokens
+	}
 	if r.Calib != "" {
 		how.Samples, how.SeqLen, how.Seed = r.Samples, r.SeqLen, r.Seed
 	}
 	return json.Marshal(&how)
 }
 
-// modules writes all pruned modules, a layer after another.
+// modules writes all pruned modules, a layer after another: or once all are known,
+// where it is then that some of them become int8.
 func (r *requantize) modules(ctx context.Context, w *armorfmt.Writer) (all []report.Module, err error) {
 	known := map[string]bool{}
 	list := Modules(&r.shape.Config)
@@ -232,6 +244,7 @@ func (r *requantize) modules(ctx context.Context, w *armorfmt.Writer) (all []rep
 			return nil, fmt.Errorf("%s: module %s: not a linear layer of the decoder", r.Source, name)
 		}
 	}
+	var waiting []held
 	for layer := range r.shape.Config.Layers {
 		var grams [inputs]*gram
 		var todo []*Module
@@ -249,8 +262,18 @@ func (r *requantize) modules(ctx context.Context, w *armorfmt.Writer) (all []rep
 			}
 		}
 		for _, m := range todo {
-			one, err := r.module(ctx, w, m, grams[m.kind.input])
+			diag := grams[m.kind.input].diag
+			l, one, err := r.module(ctx, m, diag, r.Types.grid(m.In))
 			if err != nil {
+				return nil, err
+			}
+			if r.MaxPPL > 0 {
+				h, err := hold(m, l, one, diag)
+				if err != nil {
+					return nil, err
+				}
+				waiting = append(waiting, h)
+			} else if err := r.store(w, m, l, &one); err != nil {
 				return nil, err
 			}
 			all = append(all, one)
@@ -260,51 +283,58 @@ func (r *requantize) modules(ctx context.Context, w *armorfmt.Writer) (all []rep
 			}
 		}
 	}
+	if r.MaxPPL > 0 {
+		return r.mixed(ctx, w, waiting)
+	}
 	return all, nil
 }
 
-// module quantizes one and writes it. Its losses are relative to what it is to come near.
-func (r *requantize) module(ctx context.Context, w *armorfmt.Writer, m *Module, g *gram) (one report.Module, err error) {
+// module quantizes one, whose inputs have second moments diag. Its losses are
+// relative to what it is to come near.
+func (r *requantize) module(ctx context.Context, m *Module, diag []float64, grid solve.Grid) (l *solve.Layer, one report.Module, err error) {
 	file, err := armorfmt.Open(r.ck, r.config, m.Name, m.Out, m.In)
 	if err != nil {
-		return one, err
+		return nil, one, err
 	}
-	l, err := readLayer(file)
-	if err != nil {
-		return one, err
+	if l, err = readLayer(file); err != nil {
+		return nil, one, err
 	}
 	file.Core.Release(0, m.Out)
-	grid := r.Types.grid(m.In)
 	method := solve.Armor
 	if l.A == nil {
 		grid.Wrappers, method = 0, solve.NoWagP
 	}
 	one = report.Module{Name: m.Name, Method: string(method), Block: [2]int{l.BlockOut, l.BlockIn}}
 	if integers(grid) {
-		p := &solve.Problem{Out: m.Out, In: m.In, Hessian: solve.Hessian{Diag: g.diag}}
+		p := &solve.Problem{Out: m.Out, In: m.In, Hessian: solve.Hessian{Diag: diag}}
 		if r.stream == nil {
-			for i := range g.diag {
-				g.diag[i] = 1
+			for i := range diag {
+				diag[i] = 1
 			}
 		}
 		math := block.New(r.Compute.ISA)
 		if p.W, err = r.weight(m, l, math); err != nil {
-			return one, err
+			return nil, one, err
 		}
 		o := solve.Options{Threads: r.Compute.Threads, Math: math}
 		q, err := r.Types.quantize(ctx, p, l, grid, o)
 		if err != nil {
-			return one, fmt.Errorf("%s: %w", m.Name, err)
+			return nil, one, fmt.Errorf("%s: %w", m.Name, err)
 		}
 		l = &q.Layer
 		one.LossEnd, one.LossRounded, one.Sweeps, one.Seconds, one.Losses = q.Before, q.Loss, len(q.Curve), q.Seconds, q.Curve
 	}
+	return l, one, nil
+}
+
+// store writes a module and says so in one.
+func (r *requantize) store(w *armorfmt.Writer, m *Module, l *solve.Layer, one *report.Module) error {
 	p := parts(m.Name, l)
 	p.Replaces = r.config.ModuleTensors(m.Name)
 	b, err := w.Module(p)
 	one.CoreDType = coreDType(l)
 	one.BytesDense, one.BytesValues, one.BytesIndex, one.BytesWrappers, one.BytesScales = b.Dense, b.Values, b.Index, b.Wrappers, b.Scales
-	return one, err
+	return err
 }
 
 // weight is what a module is to come near, [out, in].

@@ -213,6 +213,50 @@ func TestInt8Above(t *testing.T) {
 	}
 }
 
+// The tighter the bound on perplexity, the more cores are in int8.
+func TestQuantizeMaxPPL(t *testing.T) {
+	text := text(t)
+	source := whole(t, text, func(j *Job) { j.Recipe.Block = 32 })
+	quantize := func(change func(*Quantization)) (string, error) {
+		q := &Quantization{Source: source, Target: filepath.Join(t.TempDir(), "out"), Types: Types{Core: "int4", Rounding: solve.Plain},
+			Dense: tiny, Calib: text, Samples: 3, SeqLen: 64, MaxPPL: 0.05, Tokens: 64, Compute: Compute{ISA: min(kernels.BestISA(), kernels.AVX512), Threads: 2}}
+		change(q)
+		return q.Target, q.Run(t.Context())
+	}
+	last := -1
+	for _, most := range []float64{1e6, 1e-3, 1e-9} {
+		dir, err := quantize(func(q *Quantization) { q.MaxPPL = most })
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSizes(t, dir)
+		load(t, dir)
+		count := map[string]int{}
+		for _, m := range readReport(t, dir).Modules {
+			count[m.CoreDType]++
+		}
+		t.Logf("%v: %v", most, count)
+		if count["int8"] <= last || count["int8"]+count["int4"] != 12 { // two down_proj of 160 inputs are in bf16
+			t.Errorf("bound %v: cores %v, after %d in int8", most, count, last)
+		}
+		last = count["int8"]
+	}
+	if last < 10 {
+		t.Errorf("with a bound of next to nothing %d cores are in int8", last)
+	}
+	for words, change := range map[string]func(*Quantization){
+		"max_ppl: want core_dtype int4":   func(q *Quantization) { q.Types.Core = "int8" },
+		"max_ppl: want no int8_above":     func(q *Quantization) { q.Types.Int8Above = 1.5 },
+		"max_ppl: want calibration text":  func(q *Quantization) { q.Calib = "" },
+		"budget: got -1, want a positive": func(q *Quantization) { q.MaxPPL = -1 },
+		"budget: got 3 tokens":            func(q *Quantization) { q.Tokens = 3 },
+	} {
+		if _, err := quantize(change); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %q in it", err, words)
+		}
+	}
+}
+
 // A layer in codes comes back from its file as it was, and other lengths are refused.
 func TestLayerFileOfCodes(t *testing.T) {
 	dir := whole(t, text(t), func(j *Job) { j.Recipe.Types = Types{Core: "int8", Wrappers: "int8"}; j.Recipe.Block = 32 })
@@ -239,7 +283,7 @@ func TestLayerFileOfCodes(t *testing.T) {
 		l.CodesB = &solve.Codes{Bits: 8, Codes: make([]int8, len(l.B)), Scales: make([]uint16, l.In)}
 		for _, c := range []*solve.Codes{l.Core, l.CodesA, l.CodesB} {
 			for i := range c.Codes {
-				c.Codes[i] = int8(i%15 - 7)
+				c.Codes[i] = int8(i%16 - 8)
 			}
 			for i := range c.Scales {
 				c.Scales[i] = uint16(0x3000 + i)

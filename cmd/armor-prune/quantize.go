@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"armor/internal/cli"
 	"armor/prune"
@@ -15,6 +17,7 @@ func newQuantize() *cobra.Command {
 	q := prune.Quantization{Types: prune.DefaultTypes()}
 	recipe := prune.DefaultRecipe()
 	var plain, quiet bool
+	var maxPPL string
 	c := &cobra.Command{
 		Use:   "quantize [flags] MODEL OUT",
 		Short: "Store a pruned model in int8 or int4",
@@ -30,6 +33,11 @@ only read.`,
 					return cli.Usage(errors.New("want one of --plain and --rounding"))
 				}
 				q.Types.Rounding = solve.Plain
+			}
+			if maxPPL != "" {
+				if q.MaxPPL, err = percent(strings.TrimPrefix(maxPPL, "+")); err != nil {
+					return cli.Usage(fmt.Errorf("--max-ppl: %w", err))
+				}
 			}
 			recipe.Types, recipe.Samples, recipe.SeqLen = q.Types, q.Samples, q.SeqLen
 			if err := recipe.Check(); err != nil {
@@ -62,6 +70,8 @@ only read.`,
 	addTypes(c.Flags(), &q.Types)
 	c.Flags().BoolVar(&plain, "plain", false, "the same as --rounding plain")
 	c.Flags().StringVar(&q.Dense, "dense", "", "the `model` that MODEL was made of: come near that instead of MODEL itself")
+	c.Flags().StringVar(&maxPPL, "max-ppl", "", "of cores in int4, keep so many in int8 that perplexity grows at most so much from bf16, such as `+5%`")
+	c.Flags().IntVar(&q.Tokens, "sensitivity-tokens", 1024, "tokens that --max-ppl measures each module on")
 	c.Flags().StringVar(&q.Calib, "calib", "", "calibration text: a `file` .txt, .jsonl, either with .gz, or .parquet")
 	c.Flags().IntVar(&q.Samples, "samples", recipe.Samples, "windows of calibration text")
 	c.Flags().IntVar(&q.SeqLen, "seqlen", recipe.SeqLen, "tokens of each window")

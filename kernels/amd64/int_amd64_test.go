@@ -63,15 +63,18 @@ func intWeights(rng *rand.Rand, d *vnniKernel, tiles, k, block, pad int, numbers
 	if d.sparse {
 		kept /= 2
 	}
-	most := 1<<(d.bits-1) - 1
+	least, most := -127, 127
+	if d.bits == 4 {
+		least, most = -8, 7
+	}
 	codes, scales, positions := make([]int8, kept), make([]uint16, k), make([]uint8, inputs/4)
 	for r := range 16 * tiles {
 		for i := range codes {
-			codes[i] = int8(rng.IntN(2*most+1) - most)
+			codes[i] = int8(rng.IntN(most-least+1) + least)
 			if numbers.extreme {
 				codes[i] = int8(most)
 				if r%3 == 1 || r%3 == 2 && rng.IntN(2) == 0 {
-					codes[i] = int8(-most)
+					codes[i] = int8(least)
 				}
 			}
 		}

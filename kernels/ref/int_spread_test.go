@@ -39,7 +39,7 @@ func TestSpread(t *testing.T) {
 		tile := bytes.Clone(plain)
 		for lane := range TileRows {
 			for i := range codes {
-				codes[i] = int8(rng.IntN(15) - 7)
+				codes[i] = int8(rng.IntN(16) - 8)
 			}
 			for i := range positions {
 				positions[i] = uint8(rng.IntN(sparse24.Masks))

@@ -45,12 +45,12 @@ const (
 	HeadGroupSize = 32
 )
 
-// Codes are numbers that are kept as integers: each is its scale times its code,
-// of which -limit … limit occur, with limit 127 or 7.
+// Codes are numbers that are kept as integers: each is its scale times its code.
+// Of 8 bits -127 … 127 occur, of 4 bits -8 … 7.
 type Codes struct {
 	Bits   int      // 8 or 4
 	Codes  []int8   // as many as there are numbers
-	Scales []uint16 // f16, finite and not negative; each of as many numbers as lie between
+	Scales []uint16 // f16, finite, of 8 bits not negative; each of as many numbers as lie between
 }
 
 // check requires n numbers with scales of so many each.
@@ -62,33 +62,54 @@ func (c *Codes) check(n, each int) error {
 		return fmt.Errorf("got %d codes and %d scales, want %d and %d", len(c.Codes), len(c.Scales), n, n/each)
 	}
 	if at := badCode(c.Codes, c.Bits); at >= 0 {
-		return fmt.Errorf("code %d: got %d, want -%d to %d", at, c.Codes[at], limit(c.Bits), limit(c.Bits))
+		return fmt.Errorf("code %d: got %d, want %s", at, c.Codes[at], codesOf(c.Bits))
 	}
-	if at := badScale(c.Scales); at >= 0 {
-		return fmt.Errorf("scale %d: got %v, want a finite number from 0 on", at, float16.Frombits(c.Scales[at]))
+	if at := badScale(c.Scales, c.Bits); at >= 0 {
+		return fmt.Errorf("scale %d: got %v, want %s", at, float16.Frombits(c.Scales[at]), scalesOf(c.Bits))
 	}
 	return nil
 }
 
-// limit is the largest code; its negative is the least: the most negative number
-// of two's complement does not occur.
-func limit(bits int) int8 { return int8(1<<(bits-1) - 1) }
+// limits are the least and the largest code. Of 4 bits all are used, and the sign
+// of the scale says which side has one more.
+func limits(bits int) (least, most int8) {
+	if bits == 4 {
+		return -8, 7
+	}
+	return -127, 127
+}
+
+func codesOf(bits int) string {
+	least, most := limits(bits)
+	return fmt.Sprintf("%d to %d", least, most)
+}
+
+func scalesOf(bits int) string {
+	if bits == 4 {
+		return "a finite number"
+	}
+	return "a finite number from 0 on"
+}
 
 // badCode is the first code out of range, or -1.
 func badCode(codes []int8, bits int) int {
-	most := uint8(limit(bits))
+	least, most := limits(bits)
 	for i, c := range codes {
-		if uint8(c)+most > 2*most { // −most is 0
+		if c > most || c < least {
 			return i
 		}
 	}
 	return -1
 }
 
-// badScale is the first scale that is negative, infinite or NaN, or -1.
-func badScale(scales []uint16) int {
+// badScale is the first scale that is infinite, NaN or, of 8 bits, negative, or -1.
+func badScale(scales []uint16, bits int) int {
+	sign := uint16(0)
+	if bits == 4 {
+		sign = 0x8000
+	}
 	for i, s := range scales {
-		if s >= 0x7c00 {
+		if s&^sign >= 0x7c00 {
 			return i
 		}
 	}
@@ -139,9 +160,10 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 			*(*[2]int8)(codes[2*i:]) = twos[b]
 		}
 	}
-	least := -limit(m.bits) - 1 // no other can be out of range
-	if at := bytes.IndexByte(bytesOf(codes), byte(least)); at >= 0 {
-		return m.codes.Errorf("row %d, code %d: got %d, want -%d to %d", row+at/m.cols, at%m.cols, codes[at], limit(m.bits), limit(m.bits))
+	if m.bits == 8 { // -128 alone can be out of range, and no nibble
+		if at := bytes.IndexByte(bytesOf(codes), 0x80); at >= 0 {
+			return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
+		}
 	}
 	half := raw[:2*len(scales)]
 	if err := m.scales.ReadBytes(half, 2*int64(row)*int64(per)); err != nil {
@@ -150,8 +172,8 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 	for i := range scales {
 		scales[i] = binary.LittleEndian.Uint16(half[2*i:])
 	}
-	if at := badScale(scales); at >= 0 {
-		return m.scales.Errorf("row %d, column %d: got %v, want a finite number from 0 on", row+at/per, at%per, float16.Frombits(scales[at]))
+	if at := badScale(scales, m.bits); at >= 0 {
+		return m.scales.Errorf("row %d, column %d: got %v, want %s", row+at/per, at%per, float16.Frombits(scales[at]), scalesOf(m.bits))
 	}
 	return nil
 }

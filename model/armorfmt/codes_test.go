@@ -18,15 +18,19 @@ import (
 )
 
 // randomCodes are n codes, every allowed one among them where n is large enough,
-// with scales of each, some of them zero as those of zeros are.
+// with scales of each, some of them zero as those of zeros are, and of 4 bits some
+// negative.
 func randomCodes(r *rand.Rand, bits, n, each int) *Codes {
 	c := &Codes{Bits: bits, Codes: make([]int8, n), Scales: make([]uint16, n/each)}
-	most := int(limit(bits))
+	least, most := limits(bits)
 	for i := range c.Codes {
-		c.Codes[i] = int8(r.IntN(2*most+1) - most)
+		c.Codes[i] = int8(r.IntN(int(most)-int(least)+1) + int(least))
 	}
 	for i := range c.Scales {
 		c.Scales[i] = float16.Fromfloat32(float32(math.Exp(r.NormFloat64()))).Bits()
+		if bits == 4 && i%3 == 1 {
+			c.Scales[i] |= 0x8000
+		}
 		if i%7 == 3 {
 			c.Scales[i] = 0
 			clear(c.Codes[i*each : (i+1)*each])

@@ -64,17 +64,16 @@ func codedHostile() map[string]func(*folder) {
 	tensorOf("tensor "+u1+".q: dtype: got F16, want I8", u1+".q", func(x *tensor) { *x = tensor{"F16", []int{160, 16}, x.data} })
 	tensorOf("tensor "+u1+".scales: shape: got [320], want [160 2]", u1+".scales", func(x *tensor) { x.shape = []int{320} })
 
-	at("tensor "+g0+".compressed: row 2, code 6: got -8, want -7 to 7", g0+".compressed", 2*16+3, 0x18)
-	at("tensor "+g0+".compressed: row 159, code 31: got -8, want -7 to 7", g0+".compressed", 159*16+15, 0x81)
 	at("tensor "+v0+".compressed: row 1, code 0: got -128, want -127 to 127", v0+".compressed", 32, 0x80)
 	at("tensor "+g0+".A: row 0, code 5: got -128", g0+".A", 5, 0x80)
 	at("tensor "+g0+".B: row 63, code 31: got -128", g0+".B", 2047, 0x80)
 	at("tensor model.embed_tokens.q: row 511, code 63: got -128", "model.embed_tokens.q", 512*64-1, 0x80)
-	at("tensor "+u1+".q: row 0, code 3: got -8, want -7 to 7", u1+".q", 1, 0x0f)
 	half("tensor "+g0+".scales: row 7, column 0: got NaN", g0+".scales", 7, 0x7e00)
 	half("tensor "+g0+".scales: row 8, column 0: got +Inf", g0+".scales", 8, 0x7c00)
-	half("tensor "+g0+".scales: row 9, column 0: got -", g0+".scales", 9, 0x8400)
-	half("tensor "+g0+".scales: row 0, column 0: got -0", g0+".scales", 0, 0x8000)
+	half("tensor "+g0+".scales: row 9, column 0: got -Inf", g0+".scales", 9, 0xfc00)
+	half("tensor "+g0+".scales: row 0, column 0: got NaN", g0+".scales", 0, 0xfc01)
+	half("tensor "+v0+".scales: row 9, column 0: got -", v0+".scales", 9, 0x8400)
+	half("tensor "+v0+".scales: row 0, column 0: got -0", v0+".scales", 0, 0x8000)
 	half("tensor "+g0+".A_scales: row 159, column 0: got -", g0+".A_scales", 159, 0xbc00)
 	half("tensor "+q0+".B_scales: row 0, column 0: got -Inf", q0+".B_scales", 0, 0xfc00)
 	half("tensor model.embed_tokens.scales: row 1, column 1: got NaN", "model.embed_tokens.scales", 3, 0xffff)
@@ -121,9 +120,10 @@ func TestBadCodes(t *testing.T) {
 	for words, damage := range map[string]func(*Parts){
 		"values: got codes of 5 bits, want 8 or 4":           func(p *Parts) { p.Core.Bits = 5 },
 		"values: got 2047 codes and 64 scales, want 2048":    func(p *Parts) { p.Core.Codes = p.Core.Codes[1:] },
-		"values: code 9: got -8, want -7 to 7":               func(p *Parts) { p.Core.Codes[9] = -8 },
+		"values: code 9: got 8, want -8 to 7":                func(p *Parts) { p.Core.Codes[9] = 8 },
 		"values: scale 3: got NaN, want a finite":            func(p *Parts) { p.Core.Scales[3] = 0x7e00 },
-		"values: scale 3: got -1, want a finite":             func(p *Parts) { p.Core.Scales[3] = 0xbc00 },
+		"values: scale 3: got -Inf, want a finite":           func(p *Parts) { p.Core.Scales[3] = 0xfc00 },
+		"B: scale 3: got -1, want a finite number from 0 on": func(p *Parts) { p.CodesB.Scales[3] = 0xbc00 },
 		"values: got floats and codes":                       func(p *Parts) { p.Values = make([]float32, 2048) },
 		"A: code 0: got -128, want -127":                     func(p *Parts) { p.CodesA.Codes[0] = -128 },
 		"B: got 2048 codes and 63 scales":                    func(p *Parts) { p.CodesB.Scales = p.CodesB.Scales[1:] },

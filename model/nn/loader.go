@@ -59,13 +59,16 @@ func (l *Loader) need(name string, shape ...int) *checkpoint.Tensor {
 
 // Linear reads module, [out, in].
 func (l *Loader) Linear(module string, out, in int, bias bool) Linear {
-	if l.armor != nil && l.armor.Pruned(module) {
+	instead := l.instead[module]
+	if instead == nil && l.armor != nil && l.armor.Pruned(module) {
 		return l.pruned(module, out, in, bias)
 	}
-	d := &Dense{Module: module, Instead: l.instead[module]}
-	if l.armor != nil && l.armor.Quantized(module) {
+	d := &Dense{Module: module, Instead: instead}
+	switch {
+	case instead != nil: // nothing of the checkpoint's is read
+	case l.armor != nil && l.armor.Quantized(module):
 		d.Codes = l.quantized(module, out, in)
-	} else {
+	default:
 		d.Weight = l.need(module+".weight", out, in)
 	}
 	if bias {

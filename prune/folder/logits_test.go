@@ -144,8 +144,15 @@ func TestCodesAreTheirProducts(t *testing.T) {
 		for i := range x {
 			e := i / each % 4 // scales are powers of two
 			c.Scales[i/each] = uint16(15-6-e) << 10
-			c.Codes[i] = int8(r.IntN(1<<bits-1) - (1<<(bits-1) - 1))
+			c.Codes[i] = int8(r.IntN(255) - 127)
+			if bits == 4 {
+				c.Codes[i] = int8(r.IntN(16) - 8)
+			}
 			x[i] = float32(math.Ldexp(float64(c.Codes[i]), -6-e))
+			if bits == 4 && e == 2 {
+				c.Scales[i/each] |= 0x8000
+				x[i] = -x[i]
+			}
 		}
 		return c, x
 	}

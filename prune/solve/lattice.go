@@ -22,7 +22,7 @@ type lattice struct {
 	stride int // numbers of a row there
 	kept   int // numbers of a row of a tile
 	each   int // numbers that share a scale, of one tile or of several
-	limit  float32
+	levels levels
 	level  func(row int) level
 }
 
@@ -166,12 +166,12 @@ func (l *lattice) row(m block.Math, ws *latticeSpace, first, i int, level level)
 // The gain is in units of the row's curvature.
 func (l *lattice) stepCodes(codes []int8, at []uint16, first, end int, x, grad, inverse, gb []float32, step float32, alive bool) (gain float64) {
 	inverseStep := float32(0)
-	if step > 0 {
+	if step != 0 {
 		inverseStep = 1 / step
 	}
 	for n := first; n < end; n++ {
 		c := int(at[n])
-		code := nearest((x[c]-grad[c]*inverse[c])*inverseStep, l.limit)
+		code := l.levels.nearest((x[c] - grad[c]*inverse[c]) * inverseStep)
 		change := step*code - x[c]
 		codes[n] = int8(code)
 		if change == 0 {
@@ -203,7 +203,7 @@ func (l *lattice) invertPairs(inv, gb []float32) {
 // rounding one of the two and then the other finds.
 func (l *lattice) stepGroups(codes []int8, masks []uint8, first, end int, x, grad, gb, inverses []float32, step float32, level level) (gain float64) {
 	inverseStep := float32(0)
-	if step > 0 {
+	if step != 0 {
 		inverseStep = 1 / step
 	}
 	for k := first; k < end; k++ {
@@ -237,10 +237,10 @@ func (l *lattice) stepGroups(codes []int8, masks []uint8, first, end int, x, gra
 			}
 			hpp, hpq, hqq := h[a][a], h[a][b], h[b][b]
 			for range 2 { // p first, then q first
-				p0 := nearest(p*inverseStep, l.limit)
+				p0 := l.levels.nearest(p * inverseStep)
 				q0 := float32(0)
 				if hqq > 0 {
-					q0 = nearest((rq-hpq*step*p0)/hqq*inverseStep, l.limit)
+					q0 = l.levels.nearest((rq - hpq*step*p0) / hqq * inverseStep)
 				}
 				sp, sq := step*p0, step*q0
 				if w := sp*(2*rp-hpp*sp) + sq*(2*rq-hqq*sq) - 2*hpq*sp*sq; w > best {
@@ -298,7 +298,7 @@ func (l *lattice) searchScales(ws *latticeSpace, i int, halves []uint16, unit fl
 			ws.x[n] = l.tiles[t].x[i*l.cols+c] / unit
 			ws.weight[n] = l.tiles[t].gb[c*l.cols+c]
 		}
-		halves[g], _ = half(searchScale(ws.x, ws.weight, l.limit))
+		halves[g], _ = l.levels.half(l.levels.searchScale(ws.x, ws.weight))
 	}
 }
 
@@ -322,7 +322,7 @@ func (l *lattice) stepScale(m block.Math, ws *latticeSpace, i, g int, codes []in
 		return 0
 	}
 	now := float16.Frombits(*to).Float32()
-	bits, next := half(now - float32(slope/curve)/unit)
+	bits, next := l.levels.half(now - float32(slope/curve)/unit)
 	change := unit*next - unit*now
 	gain = -float64(change) * (float64(change)*curve + 2*slope)
 	if !(gain > 0) {

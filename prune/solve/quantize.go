@@ -132,21 +132,21 @@ func (l *Layer) plain(g Grid) Layer {
 // RoundGroups sets codes and f16 scales to x in groups of each numbers: with search
 // a scale is that of several with the least squared error, else the plain one.
 func RoundGroups(codes []int8, scales []uint16, x []float32, bits, each int, search bool) {
-	most, ones := limit(bits), make([]float32, each)
+	levels, ones := levelsOf(bits), make([]float32, each)
 	for i := range ones {
 		ones[i] = 1
 	}
 	for g := range scales {
 		part := x[g*each : (g+1)*each]
-		t := plainScale(part, most)
+		t := levels.plainScale(part)
 		if search {
-			t = searchScale(part, ones, most)
+			t = levels.searchScale(part, ones)
 		}
-		scales[g], _ = half(t)
+		scales[g], _ = levels.half(t)
 		for i, v := range part {
 			codes[g*each+i] = 0
-			if t > 0 {
-				codes[g*each+i] = int8(nearest(v/t, most))
+			if t != 0 {
+				codes[g*each+i] = int8(levels.nearest(v / t))
 			}
 		}
 	}

@@ -27,10 +27,14 @@ func checkCodes(t *testing.T, name string, x []float32, c *Codes, bits, each int
 	if c.Bits != bits || len(c.Codes) != len(x) || len(c.Scales)*each != len(x) {
 		t.Fatalf("%s: %d bits, %d codes, %d scales of %d numbers", name, c.Bits, len(c.Codes), len(c.Scales), len(x))
 	}
+	least, most := -127, 127
+	if bits == 4 {
+		least, most = -8, 7
+	}
 	for i, v := range x {
 		scale := float16.Frombits(c.Scales[i/each])
 		code := int(c.Codes[i])
-		if scale.IsInf(0) || scale.IsNaN() || scale.Signbit() || code > 1<<(bits-1)-1 || -code > 1<<(bits-1)-1 {
+		if scale.IsInf(0) || scale.IsNaN() || bits == 8 && scale.Signbit() || code > most || code < least {
 			t.Fatalf("%s: %d: scale %v, code %d", name, i, scale, code)
 		}
 		if v != scale.Float32()*float32(code) {
@@ -151,7 +155,7 @@ func TestQuantizedLosses(t *testing.T) {
 // dead where it is square.
 func randomLattice(rng *rand.Rand, sparse, square bool) *lattice {
 	const rows, cols = 19, 12
-	l := &lattice{rows: rows, cols: cols, kept: cols, each: 6, limit: 7, stride: 2 * cols}
+	l := &lattice{rows: rows, cols: cols, kept: cols, each: 6, levels: levelsOf(4), stride: 2 * cols}
 	if sparse {
 		l.kept, l.stride = cols/2, cols
 	}
@@ -277,11 +281,11 @@ func (l *lattice) checkOnGrid(t *testing.T, try int) {
 }
 
 func TestNearest(t *testing.T) {
-	for _, limit := range []float32{7, 127} {
+	for bits, want := range map[int][2]float64{4: {-8, 7}, 8: {-127, 127}} {
 		for x := -130.0; x <= 130; x += 1.0 / 64 {
-			want := math.RoundToEven(min(max(x, -float64(limit)), float64(limit)))
-			if got := nearest(float32(x), limit); float64(got) != want {
-				t.Fatalf("%v within %v: got %v, want %v", x, limit, got, want)
+			want := math.RoundToEven(min(max(x, want[0]), want[1]))
+			if got := levelsOf(bits).nearest(float32(x)); float64(got) != want {
+				t.Fatalf("%v in %d bits: got %v, want %v", x, bits, got, want)
 			}
 		}
 	}
@@ -300,19 +304,20 @@ func TestSearchScale(t *testing.T) {
 		if try%10 == 0 {
 			clear(x)
 		}
-		for _, limit := range []float32{7, 127} {
+		for _, bits := range []int{4, 8} {
+			levels := levelsOf(bits)
 			cost := func(t float32) (sum float64) {
 				for i, v := range x {
 					q := float32(0)
-					if t > 0 {
-						q = nearest(v/t, limit)
+					if t != 0 {
+						q = levels.nearest(v / t)
 					}
 					sum += float64(weight[i]) * float64(v-t*q) * float64(v-t*q)
 				}
 				return sum
 			}
-			plain, found := plainScale(x, limit), searchScale(x, weight, limit)
-			if _, h := half(found); h != found || cost(found) > cost(plain)*(1+1e-5) {
+			plain, found := levels.plainScale(x), levels.searchScale(x, weight)
+			if _, h := levels.half(found); h != found || bits == 8 && found < 0 || cost(found) > cost(plain)*(1+1e-5) {
 				t.Fatalf("try %d: scale %v costs %v, the plain one %v %v", try, found, cost(found), plain, cost(plain))
 			}
 		}

@@ -252,7 +252,7 @@ func (q *quantizer) stepCore(level func(row int) level) float64 {
 func (q *quantizer) stepStrip(worker, j, k, n int, level func(row int) level) {
 	m, bo, bi, ws := q.math, q.bo, q.bi, &q.spaces[worker]
 	l := &lattice{rows: bo, cols: bi, ga: q.ga[j*bo*bo:][:bo*bo], codes: q.core,
-		first: (j*bo*q.p.In + k*bi) / 2, stride: q.p.In / 2, kept: bi / 2, each: GroupSize / 2, limit: limit(q.grid.Core), level: level}
+		first: (j*bo*q.p.In + k*bi) / 2, stride: q.p.In / 2, kept: bi / 2, each: GroupSize / 2, levels: levelsOf(q.grid.Core), level: level}
 	for at := k; at < k+n; at++ {
 		copy(ws.e, q.tile(q.w, j, at))
 		m.Mul(ws.e, bi, block.Sub, q.tile(q.q, j, at), bi, 1, q.b[at*bi*bi:], bi, bo, bi, bi)

@@ -6,12 +6,12 @@ import (
 	"github.com/x448/float16"
 )
 
-// Codes are numbers as integers: each is its scale times its code, of which
-// -limit … limit occur, with limit 127 or 7.
+// Codes are numbers as integers: each is its scale times its code. Of 8 bits
+// -127 … 127 occur, of 4 bits -8 … 7.
 type Codes struct {
 	Bits   int
 	Codes  []int8
-	Scales []uint16 // f16, each of as many numbers as lie between
+	Scales []uint16 // f16, of 8 bits not negative; each of as many numbers as lie between
 }
 
 func newCodes(bits, n, each int) *Codes {
@@ -29,56 +29,85 @@ func (c *Codes) Values(dst []float32) {
 	}
 }
 
-// limit is the largest code.
-func limit(bits int) float32 { return float32(int(1)<<(bits-1) - 1) }
+// levels are the codes there are: whole numbers from least to most. Of 4 bits a
+// scale may be negative, which gives the one more code to the other side.
+type levels struct{ least, most float32 }
+
+func levelsOf(bits int) levels {
+	if bits == 4 {
+		return levels{-8, 7}
+	}
+	return levels{-127, 127}
+}
+
+// signed says whether scales may be negative.
+func (l levels) signed() bool { return -l.least > l.most }
 
 // largestHalf is the largest finite f16.
 const largestHalf = 65504
 
-// half is the f16 nearest to a scale, and what it is.
-func half(scale float32) (bits uint16, value float32) {
-	h := float16.Fromfloat32(min(max(scale, 0), largestHalf))
+// half is the f16 nearest to a scale that may be, and what it is.
+func (l levels) half(scale float32) (bits uint16, value float32) {
+	least := float32(0)
+	if l.signed() {
+		least = -largestHalf
+	}
+	h := float16.Fromfloat32(min(max(scale, least), largestHalf))
 	return h.Bits(), h.Float32()
 }
 
-// nearest rounds to the nearest whole number within ±limit, ties to even.
-func nearest(x, limit float32) float32 {
+// nearest rounds to the nearest level, ties to even.
+func (l levels) nearest(x float32) float32 {
 	const whole = 3 << 22 // adding it leaves no room for a fraction
-	x = min(max(x, -limit), limit)
+	x = min(max(x, l.least), l.most)
 	return float32(x+whole) - whole
 }
 
-// plainScale maps the largest of x to the largest code.
-func plainScale(x []float32, limit float32) float32 {
+// plainScale maps the number of x that is largest in magnitude to the code that is.
+func (l levels) plainScale(x []float32) float32 {
 	most := float32(0)
 	for _, v := range x {
-		most = max(most, v, -v)
+		if max(v, -v) > max(most, -most) {
+			most = v
+		}
 	}
-	_, t := half(most / limit)
+	to := l.least
+	if !l.signed() {
+		most, to = max(most, -most), l.most
+	}
+	if most == 0 {
+		return 0
+	}
+	_, t := l.half(most / to)
 	return t
 }
 
-// shares are what searchScale tries of the plain scale: a smaller one cuts off the
-// largest numbers and is finer for the others.
-var shares = map[float32][]float32{
-	127: {1, 0.96, 0.92, 0.88, 0.84, 0.8},
-	7:   {1.1, 1.05, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5},
-}
+// The shares of the plain scale that searchScale tries: a smaller one cuts off the
+// largest numbers and is finer for the others; a negative one is of the other sign.
+var (
+	shares8 = []float32{1, 0.96, 0.92, 0.88, 0.84, 0.8}
+	shares4 = []float32{1.26, 1.2, 1.13, 1.06, 1, 0.94, 0.87, 0.8, 0.74, 0.69, 0.63, 0.57,
+		-1.26, -1.2, -1.13, -1.06, -1, -0.94, -0.87, -0.8, -0.74, -0.69, -0.63, -0.57}
+)
 
 // searchScale finds a scale for x with little Σ weight·(x − scale·code)².
-func searchScale(x, weight []float32, limit float32) float32 {
-	most := plainScale(x, limit)
+func (l levels) searchScale(x, weight []float32) float32 {
+	most := l.plainScale(x)
 	best, least := most, float32(math.Inf(1))
-	for _, share := range shares[limit] {
-		_, t := half(most * share)
+	shares := shares8
+	if l.signed() {
+		shares = shares4
+	}
+	for _, share := range shares {
+		_, t := l.half(most * share)
 		for range 2 {
-			if !(t > 0) {
+			if t == 0 {
 				break
 			}
 			inverse := 1 / t
 			var sum, xq, qq float32
 			for i, v := range x {
-				q := nearest(v*inverse, limit)
+				q := l.nearest(v * inverse)
 				e := v - t*q
 				sum += weight[i] * e * e
 				xq += weight[i] * v * q
@@ -90,7 +119,7 @@ func searchScale(x, weight []float32, limit float32) float32 {
 			if !(qq > 0) {
 				break
 			}
-			_, t = half(xq / qq) // the best for these codes
+			_, t = l.half(xq / qq) // the best for these codes
 		}
 	}
 	return best

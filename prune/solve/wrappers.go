@@ -75,7 +75,7 @@ func (q *quantizer) descendA() {
 }
 
 func (q *quantizer) latticesA(at level) {
-	bo, most := q.bo, limit(8)
+	bo := q.bo
 	unit := make([]float32, q.p.Out)
 	for i, r := range q.n.row {
 		unit[i] = float32(1 / r)
@@ -86,7 +86,7 @@ func (q *quantizer) latticesA(at level) {
 		gram, down := q.systemA(ws, j)
 		scale(down, -1)
 		l := &lattice{rows: bo, cols: bo, tiles: []latticeTile{{x: a, g: down, gb: gram}}, unit: unit[j*bo:][:bo],
-			codes: q.codesA, first: j * bo * bo, stride: bo, kept: bo, each: bo, limit: most, level: func(int) level { return at }}
+			codes: q.codesA, first: j * bo * bo, stride: bo, kept: bo, each: bo, levels: levelsOf(8), level: func(int) level { return at }}
 		l.descend(q.math, &q.lattices[worker])
 	})
 	q.products()
@@ -112,7 +112,7 @@ func (q *quantizer) descendB() {
 
 // latticesB works on B as it is stored: the loss weighs its columns by the inputs.
 func (q *quantizer) latticesB(at level) {
-	bi, m, most := q.bi, q.math, limit(8)
+	bi, m := q.bi, q.math
 	b := make([]float32, len(q.b))
 	if at == enters {
 		q.unscaledB(b)
@@ -128,7 +128,7 @@ func (q *quantizer) latticesB(at level) {
 		m.Mul(weights, bi, block.Set, to, bi, 1, from, bi, bi, bi, bi)
 		m.Mul(g, bi, block.Sub, down, bi, 1, from, bi, bi, bi, bi)
 		l := &lattice{rows: bi, cols: bi, tiles: []latticeTile{{x: b[k*bi*bi:][:bi*bi], g: g, gb: weights}}, ga: gram,
-			codes: q.codesB, first: k * bi * bi, stride: bi, kept: bi, each: bi, limit: most, level: func(int) level { return at }}
+			codes: q.codesB, first: k * bi * bi, stride: bi, kept: bi, each: bi, levels: levelsOf(8), level: func(int) level { return at }}
 		l.descend(m, &q.lattices[worker])
 	})
 	q.takeB(b)
