@@ -80,6 +80,10 @@ func TestLinear(t *testing.T) {
 		})
 	}
 	tests = append(tests, linearTest{rows: 30, in: 64, outs: []int{700}, typ: BF16}, linearTest{rows: 1, in: 64, outs: []int{3000}, typ: BF16})
+	// On AMX panels of inputs: sums that wait, are added to, and of more tokens than go together.
+	tests = append(tests, linearTest{rows: 40, in: 608, outs: []int{100, 48}, typ: BF16, bias: true},
+		linearTest{rows: 33, in: 288, outs: []int{144}, typ: BF16, fuse: Fuse{Residual: true}},
+		linearTest{rows: 530, in: 288, outs: []int{48}, typ: BF16})
 	backends(t, func(t *testing.T, c *CPU) {
 		for _, lt := range tests {
 			lt.run(t, c)

@@ -16,9 +16,9 @@ import (
 //
 // Few tiles hold something at a time: four, or six where memory is waited for. A
 // processor has more registers for tiles than there are names, and every tile that
-// is written takes a free one; but where another thread uses the core it has few:
-// with eight tiles in use instructions then wait for each other (a product takes 45
-// cycles), with four they do not (16). A zeroed tile takes none.
+// is written takes a free one. Where they are few, probably because the core's other
+// thread has the rest, a product takes 45 cycles with eight tiles in use, and loads
+// wait for it; with four it takes 16 (measured). A zeroed tile takes none.
 //
 // The Go assembler has none of the instructions: they are emitted as bytes.
 
