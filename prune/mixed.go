@@ -96,13 +96,13 @@ func (r *requantize) choose(ctx context.Context, modules []held) (map[string]boo
 		return nil, err
 	}
 	defer p.close()
-	math := block.New(r.Compute.ISA)
-	weights := func(m *Module) ([]float32, error) {
-		l, err := of[m.Name].read()
+	m := block.New(r.Compute.ISA)
+	weights := func(mod *Module) ([]float32, error) {
+		l, err := of[mod.Name].read()
 		if err != nil {
 			return nil, err
 		}
-		return l.Product(math, r.Compute.Threads), nil
+		return l.Product(m, r.Compute.Threads), nil
 	}
 	began, kl := time.Now(), map[string][]float64{}
 	err = sensitivities(ctx, p, list, windows, weights, kl, func(done, all int) error {
@@ -123,7 +123,9 @@ func (r *requantize) choose(ctx context.Context, modules []held) (map[string]boo
 		return nil, err
 	}
 	b := Budget{MaxPPL: r.MaxPPL}
-	return b.Choose(all, perKL).Dense, nil
+	choice := b.Choose(all, perKL)
+	r.Predicted = math.Expm1(choice.Loss)
+	return choice.Dense, nil
 }
 
 func mean(x []float64) float64 {

@@ -24,8 +24,8 @@ type Quantization struct {
 	Target  string // folder to write
 	Dense   string // folder of the model that the source was made of, or ""
 	Types   Types
-	MaxPPL  float64 // 0.05: so many of the cores in int8 in place of int4 that perplexity grows by 5 % from bf16
-	Tokens  int     // that MaxPPL measures on
+	MaxPPL  float64 // 0.05: so many of the cores in int8 in place of int4 that perplexity grows by 5 % from bf16; 0: none
+	Tokens  int     // that MaxPPL measures on, with Source in memory
 	Calib   string  // calibration text, see calib.Open; "": all inputs count alike
 	Samples int     // windows of it
 	SeqLen  int     // tokens of a window
@@ -34,6 +34,8 @@ type Quantization struct {
 	Version string
 
 	Progress func(Event) // nil: none
+
+	Predicted float64 // set by Run with MaxPPL: the growth of perplexity to expect
 }
 
 // requantize is a Quantization at work.

@@ -217,11 +217,14 @@ func TestInt8Above(t *testing.T) {
 func TestQuantizeMaxPPL(t *testing.T) {
 	text := text(t)
 	source := whole(t, text, func(j *Job) { j.Recipe.Block = 32 })
+	predicted := 0.0
 	quantize := func(change func(*Quantization)) (string, error) {
 		q := &Quantization{Source: source, Target: filepath.Join(t.TempDir(), "out"), Types: Types{Core: "int4", Rounding: solve.Plain},
 			Dense: tiny, Calib: text, Samples: 3, SeqLen: 64, MaxPPL: 0.05, Tokens: 64, Compute: Compute{ISA: min(kernels.BestISA(), kernels.AVX512), Threads: 2}}
 		change(q)
-		return q.Target, q.Run(t.Context())
+		err := q.Run(t.Context())
+		predicted = q.Predicted
+		return q.Target, err
 	}
 	last := -1
 	for _, most := range []float64{1e6, 1e-3, 1e-9} {
@@ -238,6 +241,9 @@ func TestQuantizeMaxPPL(t *testing.T) {
 		t.Logf("%v: %v", most, count)
 		if count["int8"] <= last || count["int8"]+count["int4"] != 12 { // two down_proj of 160 inputs are in bf16
 			t.Errorf("bound %v: cores %v, after %d in int8", most, count, last)
+		}
+		if predicted < 0 || predicted > most {
+			t.Errorf("bound %v: predicts %v", most, predicted)
 		}
 		last = count["int8"]
 	}

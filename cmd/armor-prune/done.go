@@ -10,18 +10,28 @@ import (
 	"time"
 
 	"armor/internal/cli"
+	"armor/model/armorfmt"
 	"armor/prune"
 	"armor/prune/report"
 )
 
 // printQuantized says how large the new folder is.
-func printQuantized(w io.Writer, target string) error {
+func printQuantized(w io.Writer, target string, predicted float64) error {
 	r, err := readReport(target)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s: %.1f MB of %.1f MB dense, %v\nreport: %s\n", target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6,
-		took(r), filepath.Join(target, "armor_report.html"))
+	fmt.Fprintf(w, "%s: %.1f MB of %.1f MB dense, %v\n", target, float64(r.BytesPacked)/1e6, float64(r.BytesDense)/1e6, took(r))
+	if predicted > 0 {
+		wider := 0
+		for i := range r.Modules {
+			if r.Modules[i].CoreDType == armorfmt.Int8 {
+				wider++
+			}
+		}
+		fmt.Fprintf(w, "%d of %d cores in int8; predicted perplexity × %.3f of bf16's\n", wider, len(r.Modules), 1+predicted)
+	}
+	_, err = fmt.Fprintf(w, "report: %s\n", filepath.Join(target, "armor_report.html"))
 	return err
 }
 

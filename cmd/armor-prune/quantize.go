@@ -64,7 +64,7 @@ only read.`,
 				}
 				return err
 			}
-			return printQuantized(c.OutOrStdout(), q.Target)
+			return printQuantized(c.OutOrStdout(), q.Target, q.Predicted)
 		},
 	}
 	addTypes(c.Flags(), &q.Types)
