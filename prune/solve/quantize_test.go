@@ -88,7 +88,11 @@ func TestQuantize(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for n := range 2 { // of the grids in turn
+				turns := 2 // of the grids
+				if testing.Short() {
+					turns = 1
+				}
+				for n := range turns {
 					g := grids[tried%len(grids)]
 					tried += 1 + n
 					name := fmt.Sprintf("%v/%s/%v/%+v", shape, d.name, blocks, g)
