@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"armor/kernels/block"
 	"armor/model/armorfmt"
 	"armor/model/atomicfile"
 	"armor/prune/solve"
@@ -159,10 +158,7 @@ func (r *run) measure(stop context.Context) ([]Sensitivity, error) {
 		}
 	}
 	for i := range all {
-		kls := r.state.KL[all[i].Module.Name]
-		for _, kl := range kls {
-			all[i].KL += kl / float64(len(kls))
-		}
+		all[i].KL = meanKL(r.state.KL[all[i].Module.Name])
 	}
 	return all, nil
 }
@@ -173,14 +169,7 @@ func (r *run) probe(stop context.Context, windows [][]int32) error {
 		return err
 	}
 	defer p.close()
-	math := block.New(r.Compute.ISA)
-	weights := func(mod *Module) ([]float32, error) {
-		l, err := r.state.layer(r.Partial(), mod)
-		if err != nil {
-			return nil, err
-		}
-		return l.Product(math, r.Compute.Threads), nil
-	}
+	weights := r.Compute.products(func(m *Module) (*solve.Layer, error) { return r.state.layer(r.Partial(), m) })
 	began := time.Now()
 	err = sensitivities(stop, p, r.modules, windows, weights, r.state.KL, func(done, all int) error {
 		r.tell(Event{Phase: "sensitivity", Done: int64(done), All: int64(all), Seconds: time.Since(began).Seconds()})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"armor/kernels/block"
 	"armor/model"
 	"armor/model/armorfmt"
 	"armor/model/checkpoint"
@@ -82,18 +81,13 @@ func (m *Measurement) Measure(ctx context.Context) (all []Sensitivity, err error
 	}
 	defer p.close()
 	kl := map[string][]float64{}
-	math := block.New(m.Compute.ISA)
-	weights := func(mod *Module) ([]float32, error) {
+	weights := m.Compute.products(func(mod *Module) (*solve.Layer, error) {
 		a, err := armorfmt.Open(pruned, config, mod.Name, mod.Out, mod.In)
 		if err != nil {
 			return nil, err
 		}
-		l, err := readLayer(a)
-		if err != nil {
-			return nil, err
-		}
-		return l.Product(math, m.Compute.Threads), nil
-	}
+		return readLayer(a)
+	})
 	err = sensitivities(ctx, p, modules, windows, weights, kl, func(done, all int) error {
 		if m.Progress != nil {
 			m.Progress(Event{Phase: "sensitivity", Done: int64(done), All: int64(all)})
@@ -101,11 +95,7 @@ func (m *Measurement) Measure(ctx context.Context) (all []Sensitivity, err error
 		return nil
 	})
 	for _, mod := range modules {
-		s := Sensitivity{Module: mod, Saved: saved[mod.Name]}
-		for _, v := range kl[mod.Name] {
-			s.KL += v / float64(len(windows))
-		}
-		all = append(all, s)
+		all = append(all, Sensitivity{Module: mod, KL: meanKL(kl[mod.Name]), Saved: saved[mod.Name]})
 	}
 	return all, err
 }

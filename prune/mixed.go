@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"armor/kernels/block"
 	"armor/model/armorfmt"
 	"armor/prune/report"
 	"armor/prune/solve"
@@ -96,14 +95,7 @@ func (r *requantize) choose(ctx context.Context, modules []held) (map[string]boo
 		return nil, err
 	}
 	defer p.close()
-	m := block.New(r.Compute.ISA)
-	weights := func(mod *Module) ([]float32, error) {
-		l, err := of[mod.Name].read()
-		if err != nil {
-			return nil, err
-		}
-		return l.Product(m, r.Compute.Threads), nil
-	}
+	weights := r.Compute.products(func(m *Module) (*solve.Layer, error) { return of[m.Name].read() })
 	began, kl := time.Now(), map[string][]float64{}
 	err = sensitivities(ctx, p, list, windows, weights, kl, func(done, all int) error {
 		if r.Progress != nil {
@@ -116,7 +108,7 @@ func (r *requantize) choose(ctx context.Context, modules []held) (map[string]boo
 	}
 	all := make([]Sensitivity, len(list))
 	for i, m := range list {
-		all[i] = Sensitivity{Module: m, KL: mean(kl[m.Name]), Saved: m.Weights() / 4}
+		all[i] = Sensitivity{Module: m, KL: meanKL(kl[m.Name]), Saved: m.Weights() / 4}
 	}
 	perKL, err := lossPerKL(ctx, p, list, probeWindows(r.windows, wholeWindows*probeWindow), weights)
 	if err != nil {
@@ -126,12 +118,4 @@ func (r *requantize) choose(ctx context.Context, modules []held) (map[string]boo
 	choice := b.Choose(all, perKL)
 	r.Predicted = math.Expm1(choice.Loss)
 	return choice.Dense, nil
-}
-
-func mean(x []float64) float64 {
-	sum := 0.0
-	for _, v := range x {
-		sum += v
-	}
-	return sum / math.Max(1, float64(len(x)))
 }

@@ -9,9 +9,11 @@ import (
 
 	"armor/internal/parallel"
 	"armor/kernels"
+	"armor/kernels/block"
 	"armor/model"
 	"armor/model/checkpoint"
 	"armor/model/nn"
+	"armor/prune/solve"
 )
 
 // probe measures what pruning single modules does to a model's predictions. The
@@ -303,6 +305,27 @@ func sensitivities(ctx context.Context, p *probe, modules []Module, windows [][]
 		}
 	}
 	return nil
+}
+
+// meanKL is the mean over windows.
+func meanKL(windows []float64) float64 {
+	mean := 0.0
+	for _, kl := range windows {
+		mean += kl / float64(len(windows))
+	}
+	return mean
+}
+
+// products gives the matrices of modules by their layers.
+func (c Compute) products(layer func(*Module) (*solve.Layer, error)) func(*Module) ([]float32, error) {
+	math := block.New(c.ISA)
+	return func(m *Module) ([]float32, error) {
+		l, err := layer(m)
+		if err != nil {
+			return nil, err
+		}
+		return l.Product(math, c.Threads), nil
+	}
 }
 
 // wholeWindows is how many windows the fully pruned model is compared on.
