@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 
 	"armor/internal/cli"
 	"armor/prune"
@@ -35,8 +33,8 @@ only read.`,
 				q.Types.Rounding = solve.Plain
 			}
 			if maxPPL != "" {
-				if q.MaxPPL, err = percent(strings.TrimPrefix(maxPPL, "+")); err != nil {
-					return cli.Usage(fmt.Errorf("--max-ppl: %w", err))
+				if q.MaxPPL, err = growth(maxPPL); err != nil {
+					return cli.Usage(err)
 				}
 			}
 			recipe.Types, recipe.Samples, recipe.SeqLen = q.Types, q.Samples, q.SeqLen

@@ -135,14 +135,23 @@ func (f *runFlags) budget() (err error) {
 		}
 	}
 	if f.maxPPL != "" {
-		if b.MaxPPL, err = percent(strings.TrimPrefix(f.maxPPL, "+")); err != nil {
-			return fmt.Errorf("--max-ppl: %w", err)
+		if b.MaxPPL, err = growth(f.maxPPL); err != nil {
+			return err
 		}
 	}
 	if !b.Set() {
 		*b = prune.Budget{}
 	}
 	return f.recipe.Check()
+}
+
+// growth reads the flag --max-ppl: "+5%", "5%" or "0.05".
+func growth(s string) (float64, error) {
+	share, err := percent(strings.TrimPrefix(s, "+"))
+	if err != nil {
+		return 0, fmt.Errorf("--max-ppl: %w", err)
+	}
+	return share, nil
 }
 
 // percent reads "75%" or "0.75".
