@@ -68,7 +68,7 @@ func QuantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip by
 //   - 2:4: positions, of 32 inputs in a dword of each row [2][16], then the codes
 //     of the kept inputs, in order, as a dense matrix of half as many.
 //
-// Codes are two's complement, at least −127 or −8. Positions are four bits a
+// Codes are two's complement, see CodeRange. Positions are four bits a
 // group, the first group lowest, as sparse24.ToPositions gives them.
 func IntTile(bits, inputs, block int, sparse bool) (scales, codes int) {
 	blocks := inputs / block
@@ -91,6 +91,15 @@ func PackInt(tile []byte, bits, block, lane int, codes []int8, scales []uint16) 
 	at, _ := IntTile(bits, len(codes), block, false)
 	packScales(tile, lane, scales)
 	packCodes(tile[at:], bits, lane, codes)
+}
+
+// CodeRange is the least and the largest code of so many bits. Of 4 all occur: where
+// scales may be negative, their sign says which side has one more.
+func CodeRange(bits int) (least, most int8) {
+	if bits == 4 {
+		return -8, 7
+	}
+	return -127, 127
 }
 
 // PackIntSparse puts one row into its lane of a 2:4 tile: codes [inputs/2],

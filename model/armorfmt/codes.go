@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"armor/kernels/ref"
 	"armor/model/checkpoint"
 
 	"github.com/x448/float16"
@@ -70,17 +71,8 @@ func (c *Codes) check(n, each int) error {
 	return nil
 }
 
-// limits are the least and the largest code. Of 4 bits all are used, and the sign
-// of the scale says which side has one more.
-func limits(bits int) (least, most int8) {
-	if bits == 4 {
-		return -8, 7
-	}
-	return -127, 127
-}
-
 func codesOf(bits int) string {
-	least, most := limits(bits)
+	least, most := ref.CodeRange(bits)
 	return fmt.Sprintf("%d to %d", least, most)
 }
 
@@ -93,7 +85,7 @@ func scalesOf(bits int) string {
 
 // badCode is the first code out of range, or -1.
 func badCode(codes []int8, bits int) int {
-	least, most := limits(bits)
+	least, most := ref.CodeRange(bits)
 	for i, c := range codes {
 		if c > most || c < least {
 			return i
@@ -159,11 +151,8 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		for i, b := range packed {
 			*(*[2]int8)(codes[2*i:]) = twos[b]
 		}
-	}
-	if m.bits == 8 { // -128 alone can be out of range, and no nibble
-		if at := bytes.IndexByte(bytesOf(codes), 0x80); at >= 0 {
-			return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
-		}
+	} else if at := bytes.IndexByte(packed, 0x80); at >= 0 { // -128 alone can be out of range, and no nibble
+		return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
 	}
 	half := raw[:2*len(scales)]
 	if err := m.scales.ReadBytes(half, 2*int64(row)*int64(per)); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"armor/kernels"
+	"armor/kernels/ref"
 	"armor/model/checkpoint"
 
 	"github.com/x448/float16"
@@ -22,7 +23,7 @@ import (
 // negative.
 func randomCodes(r *rand.Rand, bits, n, each int) *Codes {
 	c := &Codes{Bits: bits, Codes: make([]int8, n), Scales: make([]uint16, n/each)}
-	least, most := limits(bits)
+	least, most := ref.CodeRange(bits)
 	for i := range c.Codes {
 		c.Codes[i] = int8(r.IntN(int(most)-int(least)+1) + int(least))
 	}

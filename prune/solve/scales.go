@@ -3,6 +3,8 @@ package solve
 import (
 	"math"
 
+	"armor/kernels/ref"
+
 	"github.com/x448/float16"
 )
 
@@ -34,10 +36,8 @@ func (c *Codes) Values(dst []float32) {
 type levels struct{ least, most float32 }
 
 func levelsOf(bits int) levels {
-	if bits == 4 {
-		return levels{-8, 7}
-	}
-	return levels{-127, 127}
+	least, most := ref.CodeRange(bits)
+	return levels{float32(least), float32(most)}
 }
 
 // signed says whether scales may be negative.
