@@ -241,12 +241,23 @@ func expansionData(out *bytes.Buffer) {
 	data(out, "high", high)
 }
 
-// prologue configures the tiles and copies the last inputs, filled up with zeros.
-func (k *tileKernel) prologue() {
+// beginFrame points R15 at the frame and puts the configuration there.
+func (k *tileKernel) beginFrame() {
 	k.p("LEAQ 63(SP), R15")
 	k.p("ANDQ $-64, R15")
 	k.p("VMOVDQU64 config<>(SB), Z0")
 	k.p("VMOVDQU64 Z0, (R15)")
+}
+
+// tileDown sets to to 16 rows below from, rows being by apart.
+func (k *tileKernel) tileDown(from, by, to string) {
+	k.p("LEAQ (%s)(%s*8), %s", from, by, to)
+	k.p("LEAQ (%s)(%s*8), %s", to, by, to)
+}
+
+// prologue configures the tiles and copies the last inputs, filled up with zeros.
+func (k *tileKernel) prologue() {
+	k.beginFrame()
 	k.p("MOVQ tokens+%d(FP), R8", k.arg("tokens"))
 	k.p("MOVQ R8, R9")
 	k.p("SUBQ $16, R9")

@@ -38,10 +38,15 @@ func (k *tileKernel) firstPanel() {
 	k.expandRest("init")
 }
 
-// nextPanel takes what was far.
-func (k *tileKernel) nextPanel(name string) {
+// otherPlace points R11 at the one of the two places where this panel is not.
+func (k *tileKernel) otherPlace() {
 	k.p("LEAQ %d(R15)(R15*1), R11", 2*panelSlots+panelBytes)
 	k.p("SUBQ %s, R11", local(panelW0))
+}
+
+// nextPanel takes what was far.
+func (k *tileKernel) nextPanel(name string) {
+	k.otherPlace()
 	k.p("MOVQ %s, DX", local(farLeft))
 	for i := range 2 {
 		to := nextTile + i*nextBytes
@@ -194,7 +199,6 @@ func (k *tileKernel) expandRest(name string) {
 		k.p("SUBQ $4, SI")
 		k.p("JGE %sgroups%d", name, i)
 	}
-	k.p("LEAQ %d(R15)(R15*1), R11", 2*panelSlots+panelBytes)
-	k.p("SUBQ %s, R11", local(panelW0))
+	k.otherPlace()
 	k.p("MOVQ R11, %s", local(panelW0))
 }

@@ -43,10 +43,7 @@ func local(at int) string { return fmt.Sprintf("%d(R15)", at) }
 
 func (k *tileKernel) panels() {
 	arg := func(name string) string { return fmt.Sprintf("%s+%d(FP)", name, k.arg(name)) }
-	k.p("LEAQ 63(SP), R15")
-	k.p("ANDQ $-64, R15")
-	k.p("VMOVDQU64 config<>(SB), Z0")
-	k.p("VMOVDQU64 Z0, (R15)")
+	k.beginFrame()
 	k.p("MOVQ %s, R8", arg("tokens"))
 	k.p("ANDQ $15, R8")
 	k.p("JZ whole")
@@ -241,8 +238,7 @@ func (s *panelShape) tokens(name string, t int, work panelWork) {
 	for i := range s.tiles {
 		s.load(t+i, "R12", "R14", 64*i)
 	}
-	s.p("LEAQ (R12)(R14*8), R12")
-	s.p("LEAQ (R12)(R14*8), R12")
+	s.tileDown("R12", "R14", "R12")
 	s.p("MOVQ R12, %s", local(panelFromT))
 	s.jump("JMP", "%sstart", name)
 	s.at("%szero", name)
@@ -297,8 +293,7 @@ func (s *panelShape) tokens(name string, t int, work panelWork) {
 	if s.kind == tileSparse {
 		s.endWork(work)
 	}
-	s.p("LEAQ (DI)(BX*8), DI")
-	s.p("LEAQ (DI)(BX*8), DI")
+	s.tileDown("DI", "BX", "DI")
 	s.p("MOVQ %s, R13", local(panelToT))
 	s.p("MOVQ %s, R14", local(panelToN))
 	s.p("CMPQ %s, $0", local(panelAdd))
@@ -312,7 +307,6 @@ func (s *panelShape) tokens(name string, t int, work panelWork) {
 		s.addSums(t+i, "R13", 64*i, panelSlot, fmt.Sprintf("%s%srow%d", s.name, name, i))
 	}
 	s.at("%sstored", name)
-	s.p("LEAQ (R13)(R14*8), R13")
-	s.p("LEAQ (R13)(R14*8), R13")
+	s.tileDown("R13", "R14", "R13")
 	s.p("MOVQ R13, %s", local(panelToT))
 }

@@ -80,8 +80,7 @@ func (s *tileShape) jump(op, part string) {
 func (s *tileShape) activations() {
 	s.p("MOVQ x+%d(FP), DI", s.arg("x"))
 	if s.half == 1 {
-		s.p("LEAQ (DI)(BX*8), DI")
-		s.p("LEAQ (DI)(BX*8), DI")
+		s.tileDown("DI", "BX", "DI")
 	}
 }
 
@@ -335,8 +334,7 @@ func (s *tileShape) store() {
 	to := "R13"
 	if s.half == 1 {
 		to = "R12"
-		s.p("LEAQ (R13)(R14*8), R12")
-		s.p("LEAQ (R12)(R14*8), R12")
+		s.tileDown("R13", "R14", "R12")
 	}
 	s.p("CMPQ add+%d(FP), $0", s.arg("add"))
 	s.jump("JNE", "add")
