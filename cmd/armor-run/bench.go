@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type benchFlags struct {
 	noStream    bool
 	quiet       bool
 	bars        bool
+	config      bool
 }
 
 func newBench() *cobra.Command {
@@ -70,6 +72,7 @@ config.json. Speed does not depend on what the weights are.`,
 	n.StringVar(&f.shape, "shape", "", "measure random weights of a `shape`: "+strings.Join(latency.ShapeNames(), ", ")+", or a config.json")
 	n.StringSliceVar(&f.dense, "dense", []string{"bf16", "f32", "int8", "int4"}, "with --shape: the dense models, the first of them in CSV and JSONL")
 	n.StringSliceVar(&f.armor, "armor", []string{"bf16", "int8", "int4"}, "with --shape: the ARMOR models, by the type of their cores (int8 and int4: A and B are int8, the head as the core)")
+	n.BoolVar(&f.config, "config", false, "with --shape: print its config.json, and measure nothing")
 	n.IntVar(&f.layers, "layers", 0, "with --shape: take so many layers (default: all)")
 	n.IntVar(&f.block, "block", 128, "with --shape: the largest block of A and B, 0 for a 2:4 core without them")
 	n.BoolVar(&f.shareB, "share-b", false, "with --shape: one B for q, k and v, and one for gate and up")
@@ -109,7 +112,12 @@ func (f *benchFlags) run(c *cobra.Command) error {
 	}
 	title := ""
 	if f.shape != "" {
-		title, o.Subjects, err = f.shapes()
+		var config []byte
+		if title, config, err = f.shapes(); err == nil && f.config {
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", bytes.TrimSpace(config))
+			return err
+		}
+		o.Subjects = f.random(f.shape, config)
 	} else {
 		title, o.Subjects, err = f.loadable(c.Context())
 	}
@@ -181,8 +189,8 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 		return o, errors.New("--bars chooses models itself: give it without --shape, -m, --against and at most one --threads")
 	case f.shape != "" && (len(f.models) > 0 || f.against != ""):
 		return o, errors.New("--shape makes its own models: give it without -m and --against")
-	case f.shape == "" && (f.layers != 0 || f.shareB):
-		return o, errors.New("--layers and --share-b belong to --shape")
+	case f.shape == "" && (f.layers != 0 || f.shareB || f.config):
+		return o, errors.New("--config, --layers and --share-b belong to --shape")
 	case f.layers < 0 || f.layers > nn.MaxLayers:
 		return o, fmt.Errorf("--layers: got %d, want 1 to %d", f.layers, nn.MaxLayers)
 	case f.block < 0 || f.block > 1024 || f.block&(f.block-1) != 0 || f.block > 0 && f.block < 4:
@@ -191,9 +199,9 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 	return o, nil
 }
 
-// shapes are the models of --shape, all of random weights.
-func (f *benchFlags) shapes() (title string, all []latency.Subject, err error) {
-	config, err := latency.ShapeConfig(f.shape)
+// shapes is the config.json of --shape.
+func (f *benchFlags) shapes() (title string, config []byte, err error) {
+	config, err = latency.ShapeConfig(f.shape)
 	if strings.HasSuffix(f.shape, ".json") {
 		text, readErr := readFile(f.shape, 1<<20)
 		config, err = []byte(text), readErr
@@ -215,7 +223,7 @@ func (f *benchFlags) shapes() (title string, all []latency.Subject, err error) {
 		}
 		title = fmt.Sprintf("%s, %d of %d layers (so the head counts for more than in the whole), random weights", f.shape, f.layers, whole.Layers)
 	}
-	return title, f.random(f.shape, config), nil
+	return title, config, nil
 }
 
 // random are the models of --dense and --armor of a shape.

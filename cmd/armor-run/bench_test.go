@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,11 +117,26 @@ func TestBenchShape(t *testing.T) {
 	}
 }
 
+// TestBenchConfig: what --config prints is a shape again.
+func TestBenchConfig(t *testing.T) {
+	out, err := runBench(t, "--shape", "llama-3.2-1b", "--layers", "3", "--config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := runBench(t, "--shape", path, "--config"); err != nil || again != out || !strings.Contains(out, `"num_hidden_layers": 3`) {
+		t.Errorf("got %v, %s\nof %s", err, again, out)
+	}
+}
+
 // TestBenchUsage: what is wrong is one line, and of usage where the flags are.
 func TestBenchUsage(t *testing.T) {
 	for _, a := range [][]string{
 		{"-o", "xml"}, {"--dtype", "fp8"}, {"--kv", "int3"}, {"--weights", "q4"}, {"-p", "0", "-n", "0"}, {"-p", "-1"}, {"-b", "0"},
-		{"-r", "0"}, {"--threads", "0"}, {"--layers", "2"}, {"--shape", "llama-9"}, {"--shape", "llama-3.2-1b", "-m", "x"},
+		{"-r", "0"}, {"--threads", "0"}, {"--layers", "2"}, {"--config"}, {"--shape", "llama-9"}, {"--shape", "llama-3.2-1b", "-m", "x"},
 		{"--shape", "llama-3.2-1b", "--layers", "99"}, {"--shape", "llama-3.2-1b", "--block", "48"}, {"--shape", "llama-3.2-1b", "--dense", "q4"},
 		{"--shape", "llama-3.2-1b", "--armor", "q4"}, {"--bars", "-m", "x"}, {"--bars", "--threads", "1,2"},
 		{"--shape", "absent.json"},

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 			return latency.Row{Model: "ARMOR", Threads: 2, Backend: "cpu", Test: test, Batch: batch, Speed: v * speed}
 		}
 		r := latency.Report{Machine: latency.Machine{CPU: "a processor"}, Settings: latency.Settings{Prompt: 512, Generate: 128, Batch: []int{1, 4}},
-			Models: []latency.Model{{Name: "ARMOR"}}, Rows: []latency.Row{row(latency.Prefill, 1, 150), row(latency.Decode, 1, 12), row(latency.Decode, 4, 30)}}
+			Models: []latency.Model{{Name: "ARMOR", Armor: true, Type: "int8", TokenBytes: 966e6}, {Name: "dense", Type: "int8"}}, Rows: []latency.Row{row(latency.Prefill, 1, 150), row(latency.Decode, 1, 12), row(latency.Decode, 4, 30), {Model: "dense", Threads: 2, Test: latency.Decode, Batch: 4, Speed: 19}}}
 		var out bytes.Buffer
 		if err := r.Write(&out, "json"); err != nil {
 			t.Fatal(err)
@@ -61,10 +61,11 @@ func TestRun(t *testing.T) {
 	}
 	for _, line := range []string{
 		"a processor, 3 rounds; llama.cpp: llama 1B Q8_0, 2 threads, build abc1234; armor-run: cpu",
-		"| prefill × 1 | llama.cpp | 100.0 | ARMOR | 300.0 | 3.00 |",
-		"| decode × 1 | llama.cpp | 10.0 | ARMOR | 24.0 | 2.40 |",
-		"| decode × 1 | llama.cpp, batched | 8.0 | ARMOR | 24.0 | 3.00 |",
-		"| decode × 4 | llama.cpp, batched | 20.0 | ARMOR | 60.0 | 3.00 |",
+		"| prefill × 1 | llama.cpp | 100.0 | ARMOR | 300.0 | 3.00 | ≥ 1.20, met |", // without AMX
+		"| decode × 1 | llama.cpp | 10.0 | ARMOR | 24.0 | 2.40 | ≥ 1.22, met |",    // 0.9 · 1313 MB : 966 MB
+		"| decode × 1 | llama.cpp, batched | 8.0 | ARMOR | 24.0 | 3.00 | ≥ 1.22, met |",
+		"| decode × 4 | llama.cpp, batched | 20.0 | ARMOR | 60.0 | 3.00 |  |",
+		"| decode × 4 | llama.cpp, batched | 20.0 | dense | 19.0 | 0.95 | ≥ 1.00, missed |",
 	} {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("got\n%s\nwant in it %q", got, line)
