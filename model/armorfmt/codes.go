@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"armor/kernels/fourbit"
 	"armor/kernels/ref"
 	"armor/model/checkpoint"
 
@@ -135,26 +136,19 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return m.codes.Errorf("destination: got %d codes and %d scales, want %d rows of %d and %d", len(codes), len(scales), n, m.cols, per)
 	}
 	codes, scales = codes[:n*m.cols], scales[:n*per]
-	raw, packed := make([]byte, 2*len(scales)), bytesOf(codes)
+	packed := bytesOf(codes)
 	if m.bits == 4 {
-		raw = make([]byte, max(len(raw), len(codes)/2))
-		packed = raw[:len(codes)/2]
+		packed = packed[len(packed)/2:]
 	}
 	if err := m.codes.ReadBytes(packed, int64(row)*int64(m.cols*m.bits/8)); err != nil {
 		return err
 	}
 	if m.bits == 4 {
-		twos := &twoNibbles
-		if m.offset != 0 {
-			twos = &twoOffsetNibbles
-		}
-		for i, b := range packed {
-			*(*[2]int8)(codes[2*i:]) = twos[b]
-		}
+		unpackNibbles(bytesOf(codes), m.offset)
 	} else if at := bytes.IndexByte(packed, 0x80); at >= 0 { // -128 alone can be out of range, and no nibble
 		return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
 	}
-	half := raw[:2*len(scales)]
+	half := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(scales))), 2*len(scales))
 	if err := m.scales.ReadBytes(half, 2*int64(row)*int64(per)); err != nil {
 		return err
 	}
@@ -167,14 +161,17 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 	return nil
 }
 
-// twoNibbles are the codes of each byte, and twoOffsetNibbles where 8 was added.
-var twoNibbles, twoOffsetNibbles = bothNibbles(0), bothNibbles(8)
-
-func bothNibbles(offset int8) (codes [256][2]int8) {
-	for b := range codes {
-		codes[b] = [2]int8{nibble(byte(b)&15, offset), nibble(byte(b)>>4, offset)}
+// unpackNibbles makes codes of the second half of b, two to a byte, from the front
+// on, where nothing is written before it is read: whole eights.
+func unpackNibbles(b []byte, offset int8) {
+	packed, flip := b[len(b)/2:], uint64(0)
+	if offset == 0 {
+		flip = 0x0808080808080808
 	}
-	return codes
+	for ; len(packed) >= 4; packed, b = packed[4:], b[8:] {
+		eight := fourbit.Split(binary.LittleEndian.Uint32(packed))
+		binary.LittleEndian.PutUint64(b, fourbit.Less8(eight^flip))
+	}
 }
 
 func nibble(b byte, offset int8) int8 {

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"armor/kernels"
+	"armor/kernels/fourbit"
 )
 
 // llama.cpp rotates neighbouring rows of a head, Hugging Face row i and row
@@ -106,10 +107,13 @@ func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 
 // unpack sets codes [32] from a block behind its scale.
 func unpack(codes []int8, d DType, src []byte) {
+	to := (*[codeGroup]byte)(unsafe.Pointer(&codes[:codeGroup][0]))
 	switch d {
 	case Q40:
-		for i, b := range src[:16] {
-			codes[i], codes[i+16] = int8(b&15)-8, int8(b>>4)-8
+		for i := 0; i < 16; i += 8 {
+			b := binary.LittleEndian.Uint64(src[i:])
+			binary.LittleEndian.PutUint64(to[i:], fourbit.Less8(fourbit.Low(b)))
+			binary.LittleEndian.PutUint64(to[i+16:], fourbit.Less8(fourbit.High(b)))
 		}
 	case Q50:
 		high := binary.LittleEndian.Uint32(src)
@@ -118,6 +122,6 @@ func unpack(codes []int8, d DType, src []byte) {
 			codes[i+16] = int8(b>>4|byte(high>>(i+16)&1)<<4) - 16
 		}
 	default: // Q80
-		*(*[codeGroup]byte)(unsafe.Pointer(&codes[:codeGroup][0])) = [codeGroup]byte(src)
+		*to = [codeGroup]byte(src)
 	}
 }
