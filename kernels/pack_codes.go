@@ -89,31 +89,22 @@ func (m *packed) words(s *packScratch, codes []int8, positions []uint64, n int) 
 		for i, p := range positions {
 			to, from := dst[10*i:][:10], src[kept*i:][:kept]
 			to[0], to[1] = uint32(p), uint32(p>>32)
-			copy(to[2:], asU32(from))
+			*(*[kept / 4]uint32)(to[2:]) = [kept / 4]uint32(asU32(from))
 		}
 	case m.sparse:
 		for i, p := range positions {
-			to := dst[6*i:][:6]
+			to := dst[6*i:][:2]
 			to[0], to[1] = uint32(p), uint32(p>>32)
-			foldCodes(to[2:], src[kept*i:][:kept])
 		}
+		fourbit.Fold(dst[2:], 6, src)
 	case m.types.integers():
-		foldCodes(dst, src)
+		fourbit.Fold(dst, 4, src)
 	default:
 		for i := range dst {
 			dst[i] = fourbit.Join(fourbit.Low(binary.LittleEndian.Uint64(src[8*i:])))
 		}
 	}
 	return words
-}
-
-// foldCodes makes a word of eight codes: those of 4 bits in the low halves of its
-// bytes, then those in the high ones.
-func foldCodes(dst []uint32, codes []byte) {
-	for i := range dst {
-		w := fourbit.Low(binary.LittleEndian.Uint64(codes[8*i:]))
-		dst[i] = uint32(w | w>>28)
-	}
 }
 
 // floats are words as a panel takes them: it moves them as they are.

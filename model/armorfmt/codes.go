@@ -144,7 +144,7 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return err
 	}
 	if m.bits == 4 {
-		unpackNibbles(bytesOf(codes), m.offset)
+		fourbit.Unpack(bytesOf(codes), packed, int(m.offset))
 	} else if at := bytes.IndexByte(packed, 0x80); at >= 0 { // -128 alone can be out of range, and no nibble
 		return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
 	}
@@ -159,19 +159,6 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return m.scales.Errorf("row %d, column %d: got %v, want %s", row+at/per, at%per, float16.Frombits(scales[at]), scalesOf(m.bits))
 	}
 	return nil
-}
-
-// unpackNibbles makes codes of the second half of b, two to a byte, from the front
-// on, where nothing is written before it is read: whole eights.
-func unpackNibbles(b []byte, offset int8) {
-	packed, flip := b[len(b)/2:], uint64(0)
-	if offset == 0 {
-		flip = 0x0808080808080808
-	}
-	for ; len(packed) >= 4; packed, b = packed[4:], b[8:] {
-		eight := fourbit.Split(binary.LittleEndian.Uint32(packed))
-		binary.LittleEndian.PutUint64(b, fourbit.Less8(eight^flip))
-	}
 }
 
 func nibble(b byte, offset int8) int8 {

@@ -97,6 +97,10 @@ func (t *Tensor) ReadCodes(codes []int8, scales []uint16, row, n int) error {
 func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 	_, bytes := t.DType.Block()
 	return t.blocks(len(codes), off, func(src []byte, at, n int) {
+		if t.DType == Q40 {
+			fourbit.UnpackBlocks(bytesOf(codes[at:at+n]), scales[at/codeGroup:(at+n)/codeGroup], src)
+			return
+		}
 		for i := at; i < at+n; i += codeGroup {
 			scales[i/codeGroup] = binary.LittleEndian.Uint16(src)
 			unpack(codes[i:i+codeGroup], t.DType, src[2:bytes])
@@ -105,9 +109,14 @@ func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 	})
 }
 
+// bytesOf is the memory of codes.
+func bytesOf(codes []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), len(codes))
+}
+
 // unpack sets codes [32] from a block behind its scale.
 func unpack(codes []int8, d DType, src []byte) {
-	to := (*[codeGroup]byte)(unsafe.Pointer(&codes[:codeGroup][0]))
+	to := (*[codeGroup]byte)(bytesOf(codes))
 	switch d {
 	case Q40:
 		for i := 0; i < 16; i += 8 {
