@@ -77,6 +77,10 @@ func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) 
 
 func (c *CPU) toBF16(dst []uint16, src []float32) { ref.ToBF16(dst, src) }
 
+func fromBF16(dst []float32, src []uint16) { ref.FromBF16(dst, src) }
+
+func maxAbs(x []float32) float32 { return ref.MaxAbs(x) }
+
 func (c *CPU) quantizeInt8(codes []int8, x []float32) float32 { return ref.QuantizeInt8(codes, x) }
 
 func (c *CPU) codesToBF16(dst []uint16, src []int8) { ref.CodesToBF16(dst, src) }

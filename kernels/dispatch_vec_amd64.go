@@ -5,6 +5,8 @@ package kernels
 import (
 	"armor/kernels/amd64"
 	"armor/kernels/ref"
+
+	"github.com/klauspost/cpuid/v2"
 )
 
 // The vector operations, see package ref for what each computes.
@@ -107,6 +109,25 @@ func (c *CPU) toBF16(dst []uint16, src []float32) {
 	default:
 		ref.ToBF16(dst, src)
 	}
+}
+
+// hasAVX2 is for what runs without a CPU to say which instruction set it has.
+var hasAVX2 = cpuid.CPU.Supports(cpuid.AVX2)
+
+func fromBF16(dst []float32, src []uint16) {
+	_ = src[:len(dst)]
+	if hasAVX2 {
+		amd64.FromBF16AVX2(dst, src)
+	} else {
+		ref.FromBF16(dst, src)
+	}
+}
+
+func maxAbs(x []float32) float32 {
+	if hasAVX2 {
+		return amd64.MaxAbsAVX2(x)
+	}
+	return ref.MaxAbs(x)
 }
 
 // quantizeInt8 sets codes to x/scale and returns the scale, see package ref.

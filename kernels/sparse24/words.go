@@ -27,7 +27,11 @@ func places(w uint64) (first, second uint64) {
 // than two bits, or -1.
 func BitsToPositions(dst []uint64, bits []uint8) (bad int) {
 	check(len(bits) == 8*len(dst), 8*len(bits), len(dst), len(bits))
-	for i := range dst {
+	i := 0
+	if whole := len(bits) &^ 31; whole > 0 && hasAVX2 {
+		i = positionsAVX2(&dst[0], &bits[0], whole) / 8
+	}
+	for ; i < len(dst); i++ {
 		w := binary.LittleEndian.Uint64(bits[8*i:])
 		if !sound(w) {
 			return 16*i + badGroup(bits[8*i:][:8])
@@ -42,6 +46,9 @@ func BitsToPositions(dst []uint64, bits []uint8) (bad int) {
 // two bits, or -1.
 func CheckBits(bits []uint8) (bad int) {
 	at := 0
+	if whole := len(bits) &^ 31; whole > 0 && hasAVX2 {
+		at = soundAVX2(&bits[0], whole)
+	}
 	for ; at+8 <= len(bits) && sound(binary.LittleEndian.Uint64(bits[at:])); at += 8 {
 	}
 	if g := badGroup(bits[at:]); g >= 0 {
@@ -65,16 +72,19 @@ func badGroup(bits []uint8) int {
 // wordMasks sets masks [groups] from bits as far as there are whole words of sound
 // groups, and returns how many.
 func wordMasks(masks, bits []uint8) (done int) {
-	for ; len(masks) >= 16; masks, bits, done = masks[16:], bits[8:], done+16 {
-		w := binary.LittleEndian.Uint64(bits)
+	if whole := len(masks) / 2 &^ 31; whole > 0 && hasAVX2 {
+		done = 2 * masksAVX2(&masks[0], &bits[0], whole)
+	}
+	for ; done+16 <= len(masks); done += 16 {
+		w := binary.LittleEndian.Uint64(bits[done/2:])
 		if !sound(w) {
 			break
 		}
 		first, second := places(w)
 		// From 1 on, first skips the masks of 0, three, from 2 on those of 1, two.
 		m := second - ones + (first|first>>1)&ones<<1 + first>>1&ones
-		binary.LittleEndian.PutUint64(masks, fourbit.Split(uint32(m)))
-		binary.LittleEndian.PutUint64(masks[8:], fourbit.Split(uint32(m>>32)))
+		binary.LittleEndian.PutUint64(masks[done:], fourbit.Split(uint32(m)))
+		binary.LittleEndian.PutUint64(masks[done+8:], fourbit.Split(uint32(m>>32)))
 	}
 	return done
 }

@@ -101,13 +101,23 @@ func badScale(scales []uint16, bits int) int {
 	if bits == 4 {
 		sign = 0x8000
 	}
-	for i, s := range scales {
-		if s&^sign >= 0x7c00 {
-			return i
+	at := 0
+	for ; at+4 <= len(scales); at += 4 {
+		s := scales[at:][:4]
+		if carry(s[0]&^sign)|carry(s[1]&^sign)|carry(s[2]&^sign)|carry(s[3]&^sign) != 0 {
+			break
+		}
+	}
+	for ; at < len(scales); at++ {
+		if scales[at]&^sign >= 0x7c00 {
+			return at
 		}
 	}
 	return -1
 }
+
+// carry is not 0 for what is not below 0x7c00.
+func carry(s uint16) uint32 { return (uint32(s) + 0x8400) >> 16 }
 
 // integer is a tensor of codes in a file with its scales, as a matrix: row-major
 // codes, one after another in I8, or two in a U8, the low nibble first.
@@ -151,9 +161,6 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 	half := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(scales))), 2*len(scales))
 	if err := m.scales.ReadBytes(half, 2*int64(row)*int64(per)); err != nil {
 		return err
-	}
-	for i := range scales {
-		scales[i] = binary.LittleEndian.Uint16(half[2*i:])
 	}
 	if at := badScale(scales, m.bits); at >= 0 {
 		return m.scales.Errorf("row %d, column %d: got %v, want %s", row+at/per, at%per, float16.Frombits(scales[at]), scalesOf(m.bits))

@@ -246,29 +246,10 @@ func readFinite(t *checkpoint.Tensor, dst []float32, row, n int) error {
 		return err
 	}
 	cols := t.Cols()
-	if i := notFinite(dst[:n*cols]); i >= 0 {
+	if i := kernels.NotFinite(dst[:n*cols]); i >= 0 {
 		return t.Errorf("row %d, column %d: got %v, want a finite number", row+i/cols, i%cols, dst[i])
 	}
 	return nil
-}
-
-// notFinite is the first of x that is not, or -1.
-func notFinite(x []float32) int {
-	at := 0
-	for ; at+4 <= len(x) && allFinite([4]float32(x[at:])); at += 4 {
-	}
-	for ; at < len(x); at++ {
-		if !finite(x[at]) {
-			return at
-		}
-	}
-	return -1
-}
-
-// allFinite adds one to the exponents: of what is not finite it carries.
-func allFinite(v [4]float32) bool {
-	up := func(v float32) uint32 { return math.Float32bits(v)&0x7f800000 + 0x00800000 }
-	return (up(v[0])|up(v[1])|up(v[2])|up(v[3]))>>31 == 0
 }
 
 func finite(v float32) bool { return math.Float32bits(v)&0x7f800000 != 0x7f800000 }
