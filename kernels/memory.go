@@ -32,7 +32,7 @@ func (a *arena) alloc(n int) ([]byte, error) {
 func (a *arena) take(n int) ([]byte, error) {
 	if n > len(a.free) {
 		size := max(n, arenaChunk)
-		m, err := mmap.MapRegion(nil, size, mmap.RDWR, mmap.ANON, 0)
+		m, err := mmap.MapRegion(nil, size, private, mmap.ANON, 0)
 		if err != nil {
 			return nil, fmt.Errorf("cannot get %d MiB of memory: %w", size>>20, err)
 		}
