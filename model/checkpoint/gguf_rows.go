@@ -97,14 +97,15 @@ func (t *Tensor) ReadCodes(codes []int8, scales []uint16, row, n int) error {
 func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 	_, bytes := t.DType.Block()
 	return t.blocks(len(codes), off, func(src []byte, at, n int) {
+		codes, scales := codes[at:at+n], scales[at/codeGroup:(at+n)/codeGroup]
 		if t.DType == Q40 {
-			fourbit.UnpackBlocks(bytesOf(codes[at:at+n]), scales[at/codeGroup:(at+n)/codeGroup], src)
+			fourbit.UnpackBlocks(bytesOf(codes), scales, src)
 			return
 		}
-		for i := at; i < at+n; i += codeGroup {
-			scales[i/codeGroup] = binary.LittleEndian.Uint16(src)
-			unpack(codes[i:i+codeGroup], t.DType, src[2:bytes])
-			src = src[bytes:]
+		for i := range scales {
+			block := src[i*bytes:][:bytes]
+			scales[i] = binary.LittleEndian.Uint16(block)
+			unpack(codes[i*codeGroup:][:codeGroup], t.DType, block[2:])
 		}
 	})
 }
