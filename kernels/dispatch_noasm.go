@@ -79,6 +79,10 @@ func (c *CPU) toBF16(dst []uint16, src []float32) { ref.ToBF16(dst, src) }
 
 func fromBF16(dst []float32, src []uint16) { ref.FromBF16(dst, src) }
 
+func scaleCodes(dst []float32, codes []byte, scales, less []float32, each int) {
+	ref.ScaleCodes(dst, codes, scales, less, each)
+}
+
 func maxAbs(x []float32) float32 { return ref.MaxAbs(x) }
 
 func (c *CPU) quantizeInt8(codes []int8, x []float32) float32 { return ref.QuantizeInt8(codes, x) }

@@ -123,6 +123,14 @@ func fromBF16(dst []float32, src []uint16) {
 	}
 }
 
+func scaleCodes(dst []float32, codes []byte, scales, less []float32, each int) {
+	if hasAVX2 {
+		amd64.ScaleCodesAVX2(&dst[0], &codes[0], &scales[0], &less[0], len(scales), each)
+	} else {
+		ref.ScaleCodes(dst, codes, scales, less, each)
+	}
+}
+
 func maxAbs(x []float32) float32 {
 	if hasAVX2 {
 		return amd64.MaxAbsAVX2(x)

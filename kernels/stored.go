@@ -31,3 +31,18 @@ func NotFinite(x []float32) int {
 }
 
 const finiteStep = 1024
+
+// ScaleCodes sets dst [n] to codes [n], two's complement, times their scale, less their
+// minimum, rounded twice. Each of scales and less [n/16 or n/32] is of as many of them.
+func ScaleCodes(dst []float32, codes []byte, scales, less []float32) {
+	each := 0
+	if len(scales) > 0 {
+		each = len(dst) / len(scales)
+	}
+	if len(codes) != len(dst) || len(less) != len(scales) || each*len(scales) != len(dst) || each != 0 && each != 16 && each != 32 {
+		panic(fmt.Sprintf("kernels: %d numbers of %d codes, %d scales and %d minima", len(dst), len(codes), len(scales), len(less)))
+	}
+	if each > 0 {
+		scaleCodes(dst, codes, scales, less, each)
+	}
+}

@@ -51,6 +51,17 @@ func CodesToBF16(dst []uint16, src []int8) {
 	}
 }
 
+// ScaleCodes sets dst to scale·code − less, rounded twice, of each so many codes in two's
+// complement.
+func ScaleCodes(dst []float32, codes []byte, scales, less []float32, each int) {
+	for g, s := range scales {
+		to, m := dst[g*each:][:each], less[g]
+		for i, c := range codes[g*each:][:each] {
+			to[i] = float32(s*float32(int8(c))) - m // the conversion keeps the two from being fused
+		}
+	}
+}
+
 // KeyScores turns products of q with 16 keys' codes into those with the keys, which
 // are scales[i]·codes + c.
 func KeyScores(y, scales *[16]float32, q, c []float32) {

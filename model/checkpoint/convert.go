@@ -5,8 +5,6 @@ import (
 	"math"
 
 	"armor/kernels"
-
-	"github.com/x448/float16"
 )
 
 // decode sets dst to the little-endian elements of src, which holds as many, in
@@ -30,7 +28,7 @@ func decode(dst []float32, d DType, src []byte) {
 
 func decodeF16(dst []float32, src []byte) {
 	for i := range dst {
-		dst[i] = float16.Frombits(binary.LittleEndian.Uint16(src[2*i:])).Float32()
+		dst[i] = half(src[2*i:])
 	}
 }
 

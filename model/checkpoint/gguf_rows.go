@@ -97,15 +97,15 @@ func (t *Tensor) ReadCodes(codes []int8, scales []uint16, row, n int) error {
 func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 	_, bytes := t.DType.Block()
 	return t.blocks(len(codes), off, func(src []byte, at, n int) {
-		codes, scales := codes[at:at+n], scales[at/codeGroup:(at+n)/codeGroup]
+		to, scales := bytesOf(codes[at:at+n]), scales[at/codeGroup:(at+n)/codeGroup]
 		if t.DType == Q40 {
-			fourbit.UnpackBlocks(bytesOf(codes), scales, src)
+			fourbit.UnpackBlocks(to, scales, src)
 			return
 		}
 		for i := range scales {
 			block := src[i*bytes:][:bytes]
 			scales[i] = binary.LittleEndian.Uint16(block)
-			unpack(codes[i*codeGroup:][:codeGroup], t.DType, block[2:])
+			unpack((*[codeGroup]byte)(to[i*codeGroup:]), t.DType, block[2:])
 		}
 	})
 }
@@ -113,25 +113,4 @@ func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 // bytesOf is the memory of codes.
 func bytesOf(codes []int8) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), len(codes))
-}
-
-// unpack sets codes [32] from a block behind its scale.
-func unpack(codes []int8, d DType, src []byte) {
-	to := (*[codeGroup]byte)(bytesOf(codes))
-	switch d {
-	case Q40:
-		for i := 0; i < 16; i += 8 {
-			b := binary.LittleEndian.Uint64(src[i:])
-			binary.LittleEndian.PutUint64(to[i:], fourbit.Less8(fourbit.Low(b)))
-			binary.LittleEndian.PutUint64(to[i+16:], fourbit.Less8(fourbit.High(b)))
-		}
-	case Q50:
-		high := binary.LittleEndian.Uint32(src)
-		for i, b := range src[4:20] {
-			codes[i] = int8(b&15|byte(high>>i&1)<<4) - 16
-			codes[i+16] = int8(b>>4|byte(high>>(i+16)&1)<<4) - 16
-		}
-	default: // Q80
-		*to = [codeGroup]byte(src)
-	}
 }
