@@ -79,8 +79,14 @@ func (c *CPU) toBF16(dst []uint16, src []float32) { ref.ToBF16(dst, src) }
 
 func fromBF16(dst []float32, src []uint16) { ref.FromBF16(dst, src) }
 
-func scaleCodes(dst []float32, codes []byte, scales, less []float32, each int) {
-	ref.ScaleCodes(dst, codes, scales, less, each)
+func fromF16(dst []float32, src []uint16) { ref.FromF16(dst, src) }
+
+func scaleCodes(dst []float32, codes []byte, offset int32, scales, less []float32, each int) {
+	ref.ScaleCodes(dst, codes, offset, scales, less, each)
+}
+
+func bitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
+	ref.BitFields(codes, src, fields, mask, up, add)
 }
 
 func maxAbs(x []float32) float32 { return ref.MaxAbs(x) }

@@ -112,7 +112,10 @@ func (c *CPU) toBF16(dst []uint16, src []float32) {
 }
 
 // hasAVX2 is for what runs without a CPU to say which instruction set it has.
-var hasAVX2 = cpuid.CPU.Supports(cpuid.AVX2)
+var (
+	hasAVX2 = cpuid.CPU.Supports(cpuid.AVX2)
+	hasF16C = cpuid.CPU.Supports(cpuid.AVX2, cpuid.F16C)
+)
 
 func fromBF16(dst []float32, src []uint16) {
 	_ = src[:len(dst)]
@@ -123,11 +126,28 @@ func fromBF16(dst []float32, src []uint16) {
 	}
 }
 
-func scaleCodes(dst []float32, codes []byte, scales, less []float32, each int) {
+func fromF16(dst []float32, src []uint16) {
+	if eights := len(dst) &^ 7; eights > 0 && hasF16C {
+		_ = src[:eights]
+		amd64.FromF16AVX2(&dst[0], &src[0], eights)
+		dst, src = dst[eights:], src[eights:]
+	}
+	ref.FromF16(dst, src)
+}
+
+func scaleCodes(dst []float32, codes []byte, offset int32, scales, less []float32, each int) {
 	if hasAVX2 {
-		amd64.ScaleCodesAVX2(&dst[0], &codes[0], &scales[0], &less[0], len(scales), each)
+		amd64.ScaleCodesAVX2(&dst[0], &codes[0], offset, &scales[0], &less[0], len(scales), each)
 	} else {
-		ref.ScaleCodes(dst, codes, scales, less, each)
+		ref.ScaleCodes(dst, codes, offset, scales, less, each)
+	}
+}
+
+func bitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
+	if hasAVX2 {
+		amd64.BitFieldsAVX2(&codes[0], &src[0], &fields[0], len(fields), mask, up, flag(add))
+	} else {
+		ref.BitFields(codes, src, fields, mask, up, add)
 	}
 }
 

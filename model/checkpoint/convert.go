@@ -14,7 +14,7 @@ func decode(dst []float32, d DType, src []byte) {
 	case F32:
 		decodeF32(dst, src)
 	case F16:
-		decodeF16(dst, src)
+		kernels.WidenF16(dst, src)
 	case BF16:
 		kernels.WidenBF16(dst, src)
 	case Q40, Q41, Q50, Q51, Q80:
@@ -23,12 +23,6 @@ func decode(dst []float32, d DType, src []byte) {
 		decode256(dst, d, src)
 	default:
 		panic("checkpoint: decode of " + d.String())
-	}
-}
-
-func decodeF16(dst []float32, src []byte) {
-	for i := range dst {
-		dst[i] = half(src[2*i:])
 	}
 }
 

@@ -33,24 +33,27 @@ func half(b []byte) float32 {
 func decode32(dst []float32, d DType, src []byte) {
 	_, bytes := d.Block()
 	var c blockCodes
+	var scales, less [16]byte // float16
 	for len(dst) > 0 {
 		n := min(len(dst)/32, 8)
 		for i := range n {
 			b, codes := src[i*bytes:][:bytes], (*[32]byte)(c.codes[32*i:])
-			c.scales[i] = half(b)
+			copy(scales[2*i:], b[:2])
 			switch d {
 			case Q41:
-				c.less[i] = -half(b[2:])
+				less[2*i], less[2*i+1] = b[2], b[3]^0x80
 				lowHigh(codes, b[4:20])
 			case Q51:
-				c.less[i] = -half(b[2:])
+				less[2*i], less[2*i+1] = b[2], b[3]^0x80
 				lowHigh(codes, b[8:24])
 				fifthBits(codes, b[4:8])
 			default:
 				unpack(codes, d, b[2:])
 			}
 		}
-		kernels.ScaleCodes(dst[:32*n], c.codes[:32*n], c.scales[:n], c.less[:n])
+		kernels.WidenF16(c.scales[:8], scales[:])
+		kernels.WidenF16(c.less[:8], less[:])
+		kernels.ScaleCodes(dst[:32*n], c.codes[:32*n], 0, c.scales[:n], c.less[:n])
 		dst, src = dst[32*n:], src[n*bytes:]
 	}
 }
@@ -114,12 +117,13 @@ func decode256(dst []float32, d DType, src []byte) {
 	_, bytes := d.Block()
 	var c blockCodes
 	for ; len(dst) > 0; dst, src = dst[256:], src[bytes:] {
-		b, parts := src[:bytes], 16
+		b, parts, offset := src[:bytes], 16, int32(0)
 		switch d {
 		case Q2K:
 			c.q2K(b)
 		case Q3K:
 			c.q3K(b)
+			offset = 4
 		case Q4K:
 			c.q45K(b[:16], nil, b[16:144])
 			parts = 8
@@ -128,29 +132,30 @@ func decode256(dst []float32, d DType, src []byte) {
 			parts = 8
 		case Q6K:
 			c.q6K(b)
+			offset = 32
 		}
-		kernels.ScaleCodes(dst[:256], c.codes[:], c.scales[:parts], c.less[:parts])
+		kernels.ScaleCodes(dst[:256], c.codes[:], offset, c.scales[:parts], c.less[:parts])
 	}
 }
 
-// bitsOf sets 32 codes to the bits of mask of 32 bytes, shifted.
-func bitsOf(codes, src []byte, shift int, mask uint64) {
-	codes, src, mask = codes[:32], src[:32], mask*eachByte
-	for i := 0; i < 32; i += 8 {
-		w := binary.LittleEndian.Uint64(src[i:])
-		binary.LittleEndian.PutUint64(codes[i:], w>>shift&mask)
+// fields are those of eight times 32 codes: the lowest bits of per times 32 bytes, then
+// those above them, and so on; then of the next bytes.
+func fields(per, bits int) *[8]kernels.BitField {
+	var f [8]kernels.BitField
+	in := 8 / bits * per // fields of the same bytes
+	for i := range f {
+		f[i] = kernels.BitField{At: uint8(i/in*per*32 + i%per*32), Shift: uint8(i % in / per * bits)}
 	}
+	return &f
 }
 
-// addBits adds the bits of mask of 32 bytes, shifted, to 32 codes, up places higher.
-func addBits(codes, src []byte, shift int, mask uint64, up int) {
-	codes, src, mask = codes[:32], src[:32], mask*eachByte
-	for i := 0; i < 32; i += 8 {
-		w := binary.LittleEndian.Uint64(codes[i:])
-		add := binary.LittleEndian.Uint64(src[i:]) >> shift & mask
-		binary.LittleEndian.PutUint64(codes[i:], w|add<<up)
-	}
-}
+// Where types of 256 have their bits.
+var (
+	ones  = fields(1, 1)
+	twos  = fields(1, 2)
+	fours = fields(1, 4)
+	lows  = fields(2, 4)
+)
 
 // q2K is 16 bytes of scale and minimum of 16 elements each, 64 bytes of four codes,
 // and what scales and minima are multiples of (f16).
@@ -159,9 +164,7 @@ func (c *blockCodes) q2K(b []byte) {
 	for s, x := range b[:16] {
 		c.scales[s], c.less[s] = scale*float32(x&15), least*float32(x>>4)
 	}
-	for i := range 8 { // codes of 32 elements are 2 bits of 32 bytes
-		bitsOf(c.codes[32*i:], b[16+i/4*32:], i%4*2, 3)
-	}
+	kernels.BitFields(c.codes[:], b[16:80], twos[:], 3, 0, false)
 }
 
 // q3K is the third bits of all codes, 64 bytes of four codes, 16 scales of 6 bits,
@@ -173,11 +176,8 @@ func (c *blockCodes) q3K(b []byte) {
 		x := packed[s%8]>>(s/8*4)&15 | packed[8+s%4]>>(s/4*2)&3<<4
 		c.scales[s] = scale * float32(int(x)-32)
 	}
-	for i := range 8 {
-		bitsOf(c.codes[32*i:], codes[i/4*32:], i%4*2, 3)
-		addBits(c.codes[32*i:], high, i, 1, 2)
-	}
-	lessThan(c.codes[:], 4)
+	kernels.BitFields(c.codes[:], codes, twos[:], 3, 0, false)
+	kernels.BitFields(c.codes[:], high, ones[:], 1, 2, true)
 }
 
 // q45K has in head what scales and minima are multiples of (f16) and 8 of each in 6
@@ -191,10 +191,10 @@ func (c *blockCodes) q45K(head, high, codes []byte) {
 			m = packed[4+s]>>4 | packed[s]>>2&48
 		}
 		c.scales[s], c.less[s] = scale*float32(x), least*float32(m)
-		bitsOf(c.codes[32*s:], codes[s/2*32:], s%2*4, 15)
-		if high != nil {
-			addBits(c.codes[32*s:], high, s, 1, 4)
-		}
+	}
+	kernels.BitFields(c.codes[:], codes, fours[:], 15, 0, false)
+	if high != nil {
+		kernels.BitFields(c.codes[:], high, ones[:], 1, 4, true)
 	}
 }
 
@@ -206,9 +206,6 @@ func (c *blockCodes) q6K(b []byte) {
 	for s, x := range b[192:208] {
 		c.scales[s] = scale * float32(int8(x))
 	}
-	for i := range 8 {
-		bitsOf(c.codes[32*i:], low[i/4*64+i%2*32:], i%4/2*4, 15)
-		addBits(c.codes[32*i:], high[i/4*32:], i%4*2, 3, 4)
-	}
-	lessThan(c.codes[:], 32)
+	kernels.BitFields(c.codes[:], low, lows[:], 15, 0, false)
+	kernels.BitFields(c.codes[:], high, twos[:], 3, 4, true)
 }

@@ -33,8 +33,9 @@ func TestScaleCodes(t *testing.T) {
 			}
 		}
 		want, got := make([]float32, n*each), gd.Slice(n*each, place)
-		ref.ScaleCodes(want, codes, scales, less, each)
-		ScaleCodesAVX2(&got[0], &codes[0], &scales[0], &less[0], n, each)
+		offset := int32(run % 5 * 8)
+		ref.ScaleCodes(want, codes, offset, scales, less, each)
+		ScaleCodesAVX2(&got[0], &codes[0], offset, &scales[0], &less[0], n, each)
 		for i := range got {
 			if got[i] != got[i] && want[i] != want[i] {
 				got[i], want[i] = 0, 0 // which NaN is the compiler's choice
@@ -44,5 +45,39 @@ func TestScaleCodes(t *testing.T) {
 			return
 		}
 		gd.Check(t)
+	}
+}
+
+func TestBitFields(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AVX2)
+	rng := kerneltest.Rand(2)
+	const most = 8
+	gc, gs := kerneltest.NewGuard[uint8](t, most*32), kerneltest.NewGuard[uint8](t, 256)
+	for run := range 4000 {
+		place := kerneltest.Places[run%len(kerneltest.Places)]
+		bits := 1 + rng.IntN(4)
+		fields := make([]ref.BitField, 1+run%most)
+		size := 32
+		for i := range fields {
+			fields[i] = ref.BitField{At: uint8(rng.IntN(225)), Shift: uint8(rng.IntN(9 - bits))}
+			size = max(size, int(fields[i].At)+32)
+		}
+		src, codes := gs.Slice(size, place), gc.Slice(32*len(fields), place)
+		for i := range src {
+			src[i] = uint8(rng.Uint32())
+		}
+		want := make([]byte, len(codes))
+		for i := range codes {
+			codes[i] = uint8(rng.Uint32())
+			want[i] = codes[i]
+		}
+		mask, up, add := byte(1<<bits-1), rng.IntN(9-bits), run%2
+		ref.BitFields(want, src, fields, mask, up, add == 1)
+		BitFieldsAVX2(&codes[0], &src[0], &fields[0], len(fields), mask, up, add)
+		if !kerneltest.Equal(t, fmt.Sprintf("case %d: %v, %#x << %d", run, fields, mask, up), codes, want) {
+			return
+		}
+		gc.Check(t)
+		gs.Check(t)
 	}
 }
