@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"armor/kernels/amd64"
 	"armor/kernels/ref"
 
@@ -145,7 +147,7 @@ func scaleCodes(dst []float32, codes []byte, offset int32, scales, less []float3
 
 func bitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
 	if hasAVX2 {
-		amd64.BitFieldsAVX2(&codes[0], &src[0], &fields[0], len(fields), mask, up, flag(add))
+		amd64.BitFieldsAVX2(&codes[0], &src[0], unsafe.Pointer(&fields[0]), len(fields), mask, up, flag(add))
 	} else {
 		ref.BitFields(codes, src, fields, mask, up, add)
 	}

@@ -2,17 +2,17 @@
 
 package amd64
 
-import "armor/kernels/ref"
+import "unsafe"
 
 // ScaleCodesAVX2 is ref.ScaleCodes of n scales of each codes, 16 or 32. Needs AVX2.
 //
 //go:noescape
 func ScaleCodesAVX2(dst *float32, codes *byte, offset int32, scales, less *float32, n, each int)
 
-// BitFieldsAVX2 is ref.BitFields of n fields. Needs AVX2.
+// BitFieldsAVX2 is ref.BitFields of n fields, two bytes each. Needs AVX2.
 //
 //go:noescape
-func BitFieldsAVX2(codes, src *byte, fields *ref.BitField, n int, mask byte, up, add int)
+func BitFieldsAVX2(codes, src *byte, fields unsafe.Pointer, n int, mask byte, up, add int)
 
 // FromF16AVX2 is ref.FromF16 of n numbers, whole eights. Needs AVX2, F16C.
 //

@@ -5,6 +5,7 @@ package amd64
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 
 	"armor/kernels/internal/kerneltest"
 	"armor/kernels/ref"
@@ -73,7 +74,7 @@ func TestBitFields(t *testing.T) {
 		}
 		mask, up, add := byte(1<<bits-1), rng.IntN(9-bits), run%2
 		ref.BitFields(want, src, fields, mask, up, add == 1)
-		BitFieldsAVX2(&codes[0], &src[0], &fields[0], len(fields), mask, up, add)
+		BitFieldsAVX2(&codes[0], &src[0], unsafe.Pointer(&fields[0]), len(fields), mask, up, add)
 		if !kerneltest.Equal(t, fmt.Sprintf("case %d: %v, %#x << %d", run, fields, mask, up), codes, want) {
 			return
 		}

@@ -43,7 +43,7 @@ sixteen:
 	VZEROUPPER
 	RET
 
-// func BitFieldsAVX2(codes, src *byte, fields *ref.BitField, n int, mask byte, up, add int)
+// func BitFieldsAVX2(codes, src *byte, fields unsafe.Pointer, n int, mask byte, up, add int)
 TEXT ·BitFieldsAVX2(SB), NOSPLIT, $0-56
 	MOVQ         codes+0(FP), DI
 	MOVQ         src+8(FP), SI

@@ -26,6 +26,3 @@ func Less8(w uint64) uint64 {
 	const top = 0x8080808080808080 // keeps a byte from borrowing of the next
 	return ((w | top) - 0x0808080808080808) ^ top
 }
-
-// Signed makes numbers of four bits in two's complement such of eight.
-func Signed(w uint64) uint64 { return Less8(w ^ 0x0808080808080808) }

@@ -15,14 +15,13 @@ func TestFourBits(t *testing.T) {
 		if n%2 == 1 {
 			x = rng.Uint32()
 		}
-		var split, less, signed, whole [8]byte
+		var split, less, whole [8]byte
 		binary.LittleEndian.PutUint64(split[:], Split(x))
 		binary.LittleEndian.PutUint64(less[:], Less8(Split(x)))
-		binary.LittleEndian.PutUint64(signed[:], Signed(Split(x)))
 		for i := range split {
 			v := byte(x >> (4 * i) & 15)
-			if split[i] != v || int8(less[i]) != int8(v)-8 || int8(signed[i]) != int8(v<<4)>>4 {
-				t.Fatalf("%#x, nibble %d: got %d, %d and %d", x, i, split[i], int8(less[i]), int8(signed[i]))
+			if split[i] != v || int8(less[i]) != int8(v)-8 {
+				t.Fatalf("%#x, nibble %d: got %d and %d", x, i, split[i], int8(less[i]))
 			}
 			whole[i] = v | byte(rng.Uint32())<<4
 		}

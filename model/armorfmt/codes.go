@@ -168,13 +168,6 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 	return nil
 }
 
-func nibble(b byte, offset int8) int8 {
-	if offset == 0 {
-		return int8(b<<4) >> 4
-	}
-	return int8(b) - offset
-}
-
 // readFloats reads n rows as numbers [n, cols], which f32 holds exactly.
 func (m *integer) readFloats(dst []float32, row, n int) error {
 	if n >= 0 && n <= m.rows && n*m.cols > len(dst) {

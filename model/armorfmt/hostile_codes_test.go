@@ -1,6 +1,7 @@
 package armorfmt
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"armor/kernels"
+	"armor/kernels/fourbit"
 )
 
 // codedHostile are damages to a folder with codes.
@@ -98,15 +100,20 @@ func TestHostileCodes(t *testing.T) {
 
 // Every byte of int4 codes is read or refused as the nibbles say.
 func TestEveryCodeByte(t *testing.T) {
+	all := make([]byte, 256)
+	for b := range all {
+		all[b] = byte(b)
+	}
 	for _, offset := range []int8{0, 8} {
-		for b := range 256 {
-			low, high := nibble(byte(b)&15, offset), nibble(byte(b)>>4, offset)
-			if low < -8 || low > 7 || high < -8 || high > 7 {
-				t.Errorf("byte %02x, offset %d: %d, %d", b, offset, low, high)
+		codes := make([]int8, 512)
+		fourbit.Unpack(bytesOf(codes), all, int(offset))
+		for i, c := range codes {
+			if c < -8 || c > 7 {
+				t.Errorf("byte %02x, offset %d: %d", i/2, offset, c)
 			}
-			if got := nibbles([]int8{low, high}, offset); len(got) != 1 || got[0] != byte(b) {
-				t.Errorf("byte %02x, offset %d: %d and %d pack to %x", b, offset, low, high, got)
-			}
+		}
+		if got := nibbles(codes, offset); !bytes.Equal(got, all) {
+			t.Errorf("offset %d: the codes pack to %x", offset, got)
 		}
 	}
 }
