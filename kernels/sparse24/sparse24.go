@@ -181,6 +181,10 @@ func CheckMasks(masks []uint8) (bad int) {
 func ToPositions(dst, masks []uint8) {
 	check(len(dst) == len(masks), Group*len(masks), len(dst), len(masks))
 	g := 0
+	if whole := len(masks) &^ 31; whole > 0 && hasAVX2 {
+		maskPositionsAVX2(&dst[0], &masks[0], whole)
+		g = whole
+	}
 	for ; g+8 <= len(masks); g += 8 {
 		binary.LittleEndian.PutUint64(dst[g:], bytePositions(binary.LittleEndian.Uint64(masks[g:])))
 	}

@@ -21,3 +21,8 @@ func soundAVX2(bits *uint8, n int) (done int)
 //
 //go:noescape
 func masksAVX2(masks, bits *uint8, n int) (done int)
+
+// maskPositionsAVX2 is ToPositions of n masks, whole 32.
+//
+//go:noescape
+func maskPositionsAVX2(dst, masks *uint8, n int)

@@ -11,6 +11,11 @@ DATA maskOf<>+0(SB)/8, $0x8003018000808080
 DATA maskOf<>+8(SB)/8, $0x8080800580040280
 GLOBL maskOf<>(SB), RODATA|NOPTR, $16
 
+// The positions of masks.
+DATA positionOfMask<>+0(SB)/8, $0x00000e0d090c0804
+DATA positionOfMask<>+8(SB)/8, $0
+GLOBL positionOfMask<>(SB), RODATA|NOPTR, $16
+
 // TABLE has the table in both halves of Y15, and the low halves of bytes in Y14.
 #define TABLE(of) \
 	VBROADCASTI128 of<>(SB), Y15  \
@@ -92,5 +97,22 @@ loop:
 
 done:
 	MOVQ AX, done+24(FP)
+	VZEROUPPER
+	RET
+
+// func maskPositionsAVX2(dst, masks *uint8, n int)
+TEXT ·maskPositionsAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ masks+8(FP), SI
+	MOVQ n+16(FP), CX
+	TABLE(positionOfMask)
+
+loop:
+	VMOVDQU (SI)(AX*1), Y0
+	VPSHUFB Y0, Y15, Y0
+	VMOVDQU Y0, (DI)(AX*1)
+	ADDQ    $32, AX
+	CMPQ    AX, CX
+	JLT     loop
 	VZEROUPPER
 	RET
