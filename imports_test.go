@@ -31,6 +31,7 @@ var rows = [][]string{
 	{"armor/kernels/ref"},
 	{"armor/kernels/amd64"},
 	{"armor/kernels/sparse24", "armor/internal/parallel"},
+	{"armor/kernels/fourbit"},
 	{"armor/kernels/internal/kerneltest", "armor/model/internal/gguftest"},
 }
 

@@ -77,6 +77,20 @@ func (c *CPU) add(dst, x []float32)                           { ref.Add(dst, x) 
 
 func (c *CPU) toBF16(dst []uint16, src []float32) { ref.ToBF16(dst, src) }
 
+func fromBF16(dst []float32, src []uint16) { ref.FromBF16(dst, src) }
+
+func fromF16(dst []float32, src []uint16) { ref.FromF16(dst, src) }
+
+func scaleCodes(dst []float32, codes []byte, offset int32, scales, less []float32, each int) {
+	ref.ScaleCodes(dst, codes, offset, scales, less, each)
+}
+
+func bitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
+	ref.BitFields(codes, src, fields, mask, up, add)
+}
+
+func maxAbs(x []float32) float32 { return ref.MaxAbs(x) }
+
 func (c *CPU) quantizeInt8(codes []int8, x []float32) float32 { return ref.QuantizeInt8(codes, x) }
 
 func (c *CPU) codesToBF16(dst []uint16, src []int8) { ref.CodesToBF16(dst, src) }

@@ -3,8 +3,12 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"armor/kernels/amd64"
 	"armor/kernels/ref"
+
+	"github.com/klauspost/cpuid/v2"
 )
 
 // The vector operations, see package ref for what each computes.
@@ -107,6 +111,53 @@ func (c *CPU) toBF16(dst []uint16, src []float32) {
 	default:
 		ref.ToBF16(dst, src)
 	}
+}
+
+// hasAVX2 is for what runs without a CPU to say which instruction set it has.
+var (
+	hasAVX2 = cpuid.CPU.Supports(cpuid.AVX2)
+	hasF16C = cpuid.CPU.Supports(cpuid.AVX2, cpuid.F16C)
+)
+
+func fromBF16(dst []float32, src []uint16) {
+	_ = src[:len(dst)]
+	if hasAVX2 {
+		amd64.FromBF16AVX2(dst, src)
+	} else {
+		ref.FromBF16(dst, src)
+	}
+}
+
+func fromF16(dst []float32, src []uint16) {
+	if eights := len(dst) &^ 7; eights > 0 && hasF16C {
+		_ = src[:eights]
+		amd64.FromF16AVX2(&dst[0], &src[0], eights)
+		dst, src = dst[eights:], src[eights:]
+	}
+	ref.FromF16(dst, src)
+}
+
+func scaleCodes(dst []float32, codes []byte, offset int32, scales, less []float32, each int) {
+	if hasAVX2 {
+		amd64.ScaleCodesAVX2(&dst[0], &codes[0], offset, &scales[0], &less[0], len(scales), each)
+	} else {
+		ref.ScaleCodes(dst, codes, offset, scales, less, each)
+	}
+}
+
+func bitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
+	if hasAVX2 {
+		amd64.BitFieldsAVX2(&codes[0], &src[0], unsafe.Pointer(&fields[0]), len(fields), mask, up, flag(add))
+	} else {
+		ref.BitFields(codes, src, fields, mask, up, add)
+	}
+}
+
+func maxAbs(x []float32) float32 {
+	if hasAVX2 {
+		return amd64.MaxAbsAVX2(x)
+	}
+	return ref.MaxAbs(x)
 }
 
 // quantizeInt8 sets codes to x/scale and returns the scale, see package ref.

@@ -81,8 +81,8 @@ type CodedSparse interface {
 	// Fits says whether codes of that kind hold the values exactly.
 	Fits(Quant) bool
 	// ReadCoded reads n rows: codes [n, cols/2], scales, f16, [n, cols/Group], and
-	// masks [n, cols/4].
-	ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error
+	// the bits of package sparse24 [n, cols/8].
+	ReadCoded(codes []int8, scales []uint16, bits []uint8, row, n int) error
 }
 
 // Part is one linear layer of a group: y = W·x + bias, or A·(Core·(B·x)) + bias,

@@ -18,6 +18,7 @@ type arena struct {
 
 const (
 	arenaChunk = 32 << 20
+	mostChunk  = 256 << 20
 	cacheLine  = 64
 )
 
@@ -31,8 +32,9 @@ func (a *arena) alloc(n int) ([]byte, error) {
 
 func (a *arena) take(n int) ([]byte, error) {
 	if n > len(a.free) {
-		size := max(n, arenaChunk)
-		m, err := mmap.MapRegion(nil, size, mmap.RDWR, mmap.ANON, 0)
+		// As much again, so that few chunks end within a huge page, which is there whole.
+		size := max(n, arenaChunk, min(int(a.used), mostChunk))
+		m, err := mmap.MapRegion(nil, size, private, mmap.ANON, 0)
 		if err != nil {
 			return nil, fmt.Errorf("cannot get %d MiB of memory: %w", size>>20, err)
 		}

@@ -36,11 +36,8 @@ func (m *packed) tiles() int {
 // stride is the bytes of a tile.
 func (m *packed) stride() int {
 	switch {
-	case m.types.integers():
-		scales, codes := ref.IntTile(m.types.bits(), m.in, m.quant, m.sparse)
-		return scales + codes
 	case m.types.bits() <= 8:
-		scales, codes := ref.QuantTile(m.types.bits(), m.in)
+		scales, codes := m.codeTile()
 		return scales + codes
 	case m.sparse:
 		positions, values := ref.SparseTile(m.types.bits(), m.in)
@@ -97,7 +94,10 @@ type packScratch struct {
 	values []float32 // [rows, kept]
 	codes  []int8    // [rows, kept]
 	scales []uint16  // [rows, kept/group]
-	masks  []uint8   // [rows, groups]
+	masks  []uint8   // [rows, groups], or bits, two groups a byte
+
+	positions []uint64 // [rows, in/64], of 16 groups each
+	words     []uint32 // [16, words of a row], see packCodes
 }
 
 // sized is the first n of s, which grows where it must.
@@ -212,67 +212,6 @@ func (j *packJob) positions(masks []uint8, row int) error {
 		return fmt.Errorf("%s: row %d, group %d: got mask %d, want 0 to %d", j.name, row+bad/groups, bad%groups, masks[bad], sparse24.Masks-1)
 	}
 	sparse24.ToPositions(masks, masks)
-	return nil
-}
-
-// packCodes takes the codes of a source that has them, and else rounds.
-func (j *packJob) packCodes(s *packScratch, row, n int) error {
-	m := j.to
-	kept, group := m.in, m.quant // of a row, and those that share a scale
-	if m.sparse {
-		kept, group = kept/2, group/2
-	}
-	codes, scales := sized(&s.codes, n*kept), sized(&s.scales, n*kept/group)
-	masks := sized(&s.masks, n*m.in/sparse24.Group)
-	if err := j.readCodes(s, codes, scales, masks, row, n, group); err != nil {
-		return err
-	}
-	blocks := kept / group
-	if m.sparse {
-		if err := j.positions(masks, row); err != nil {
-			return err
-		}
-	}
-	for r := range n {
-		tile, lane := m.at(j.first + row + r)
-		to, codes, scales := m.tileBytes(tile), codes[r*kept:][:kept], scales[r*blocks:][:blocks]
-		switch {
-		case !m.types.integers():
-			ref.PackQuant(to, m.types.bits(), lane, codes, scales)
-		case !m.sparse:
-			ref.PackInt(to, m.types.bits(), m.quant, lane, codes, scales)
-		case m.spread:
-			ref.PackIntSparseSpread(to, m.types.bits(), lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
-		default:
-			ref.PackIntSparse(to, m.types.bits(), lane, codes, masks[r*m.in/sparse24.Group:][:m.in/sparse24.Group], scales)
-		}
-	}
-	return nil
-}
-
-// readCodes fills codes, scales of group codes each, and of a core the masks.
-func (j *packJob) readCodes(s *packScratch, codes []int8, scales []uint16, masks []uint8, row, n, group int) error {
-	m := j.to
-	quant := Quant{m.types.bits(), m.quant}
-	if coded, ok := j.core.(CodedSparse); ok && coded.Fits(quant) {
-		return coded.ReadCoded(codes, scales, masks, row, n)
-	}
-	if coded, ok := j.w.(Coded); ok && coded.Fits(quant) {
-		return coded.ReadCodes(codes, scales, row, n)
-	}
-	values := sized(&s.values, len(codes))
-	var err error
-	if m.sparse {
-		err = j.core.ReadCore(values, masks, row, n)
-	} else {
-		err = j.w.ReadRows(values, row, n)
-	}
-	if err != nil {
-		return err
-	}
-	if done := j.c.quantizeWeights(codes, scales, values, group, m.types.bits()); done < len(scales) {
-		return fmt.Errorf("%s: row %d holds values that cannot be quantized", j.name, row+done*n/len(scales))
-	}
 	return nil
 }
 

@@ -175,11 +175,11 @@ func (m *codedCore) ReadCore(values []float32, masks []uint8, row, n int) error 
 	return nil
 }
 
-func (m *codedCore) ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error {
+func (m *codedCore) ReadCoded(codes []int8, scales []uint16, bits []uint8, row, n int) error {
 	at := 0
 	m.kept(row, n, func(i int) { codes[at], at = m.codes[i], at+1 })
 	copy(scales, m.scales[row*m.cols/64:(row+n)*m.cols/64])
-	copy(masks, m.masks[row*m.cols/4:(row+n)*m.cols/4])
+	sparse24.ToBits(bits, m.masks[row*m.cols/4:(row+n)*m.cols/4])
 	return nil
 }
 

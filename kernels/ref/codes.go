@@ -51,6 +51,35 @@ func CodesToBF16(dst []uint16, src []int8) {
 	}
 }
 
+// BitField is 32 bytes from At on, shifted down.
+type BitField struct{ At, Shift uint8 }
+
+// BitFields sets 32 codes for each field to the bits of mask of its bytes, up places
+// higher, or adds them.
+func BitFields(codes, src []byte, fields []BitField, mask byte, up int, add bool) {
+	for n, f := range fields {
+		to := codes[32*n:][:32]
+		for i, b := range src[f.At:][:32] {
+			b = b >> f.Shift & mask << up
+			if add {
+				b |= to[i]
+			}
+			to[i] = b
+		}
+	}
+}
+
+// ScaleCodes sets dst to scale·(code − offset) − less, rounded twice, of each so many
+// codes in two's complement.
+func ScaleCodes(dst []float32, codes []byte, offset int32, scales, less []float32, each int) {
+	for g, s := range scales {
+		to, m := dst[g*each:][:each], less[g]
+		for i, c := range codes[g*each:][:each] {
+			to[i] = float32(s*float32(int32(int8(c))-offset)) - m // the conversion keeps the two from being fused
+		}
+	}
+}
+
 // KeyScores turns products of q with 16 keys' codes into those with the keys, which
 // are scales[i]·codes + c.
 func KeyScores(y, scales *[16]float32, q, c []float32) {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 
+	"armor/kernels/fourbit"
+
 	"github.com/x448/float16"
 )
 
@@ -111,18 +113,11 @@ func PackIntSparse(tile []byte, bits, lane int, codes []int8, positions []uint8,
 	for b := range scales {
 		block := tile[at+b*size:]
 		for half := range 2 {
-			word := eightPositions(binary.LittleEndian.Uint64(positions[b*SparseBlock/4+half*8:]))
+			word := fourbit.Join(binary.LittleEndian.Uint64(positions[b*SparseBlock/4+half*8:]))
 			binary.LittleEndian.PutUint32(block[(half*TileRows+lane)*4:], word)
 		}
 		packCodes(block[sparsePositions:], bits, lane, codes[b*SparseBlock/2:][:SparseBlock/2])
 	}
-}
-
-// eightPositions joins the low four bits of each byte; the others are 0.
-func eightPositions(p uint64) uint32 {
-	p = (p | p>>4) & 0x00ff00ff00ff00ff
-	p = (p | p>>8) & 0x0000ffff0000ffff
-	return uint32(p | p>>16)
 }
 
 func packScales(tile []byte, lane int, scales []uint16) {

@@ -28,16 +28,17 @@ func spread(tile []byte, bits, inputs, lane int) {
 		block := tile[at+b*(size/blocks):][:sparsePositions]
 		for half := range 2 {
 			word := block[(half*TileRows+lane)*4:]
-			binary.LittleEndian.PutUint32(word, transposePositions(binary.LittleEndian.Uint32(word)))
+			p := TransposePositions(uint64(binary.LittleEndian.Uint32(word)))
+			binary.LittleEndian.PutUint32(word, uint32(p))
 		}
 	}
 }
 
-// transposePositions transposes 4 × 4 positions of 2 bits: first in squares of
-// two by two, then the squares.
-func transposePositions(w uint32) uint32 {
-	t := (w ^ w>>6) & 0x00cc00cc
+// TransposePositions transposes 4 × 4 positions of 2 bits in each of two dwords:
+// first in squares of two by two, then the squares.
+func TransposePositions(w uint64) uint64 {
+	t := (w ^ w>>6) & 0x00cc00cc00cc00cc
 	w ^= t ^ t<<6
-	t = (w ^ w>>12) & 0x0000f0f0
+	t = (w ^ w>>12) & 0x0000f0f00000f0f0
 	return w ^ t ^ t<<12
 }

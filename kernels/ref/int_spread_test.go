@@ -11,14 +11,16 @@ import (
 func TestTransposePositions(t *testing.T) {
 	rng := kerneltest.Rand(1)
 	for range 1000 {
-		w := rng.Uint32()
-		var want uint32
-		for i := range 4 {
-			for j := range 4 {
-				want |= w >> (2 * (4*i + j)) & 3 << (2 * (4*j + i))
+		w := rng.Uint64()
+		var want uint64
+		for half := 0; half < 64; half += 32 {
+			for i := range 4 {
+				for j := range 4 {
+					want |= w >> (half + 2*(4*i+j)) & 3 << (half + 2*(4*j+i))
+				}
 			}
 		}
-		if got := transposePositions(w); got != want {
+		if got := TransposePositions(w); got != want {
 			t.Fatalf("%#x: got %#x, want %#x", w, got, want)
 		}
 	}

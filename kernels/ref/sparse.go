@@ -1,6 +1,11 @@
 package ref
 
-import "armor/kernels/sparse24"
+import (
+	"encoding/binary"
+
+	"armor/kernels/fourbit"
+	"armor/kernels/sparse24"
+)
 
 // 2:4 weights, see package sparse24, in tiles of 16 rows. A tile is first its
 // positions, a word of 64 bits for each group of four inputs [groups, padded to
@@ -22,12 +27,38 @@ func lanePlace(lane int) int { return lane&1*32 + lane/2*4 }
 // PackPositions fills a tile's positions [groups] with those of n ≤ 16 rows
 // [n, groups], as sparse24.ToPositions gives them; the other rows get 0.
 func PackPositions(tile []uint64, positions []uint8, n int) {
-	clear(tile)
 	groups := len(tile)
+	g := 0
+	for ; g+16 <= groups; g += 16 {
+		var words [TileRows]uint64 // [row, by its place][16 groups]
+		for lane := range n {
+			p := positions[lane*groups+g:][:16]
+			low, high := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+			words[lanePlace(lane)/4] = uint64(fourbit.Join(low)) | uint64(fourbit.Join(high))<<32
+		}
+		transpose16(&words)
+		copy(tile[g:], words[:])
+	}
+	clear(tile[g:])
 	for lane := range n {
-		up := lanePlace(lane)
-		for g, p := range positions[lane*groups : (lane+1)*groups] {
-			tile[g] |= uint64(p) << up
+		up, row := lanePlace(lane), positions[lane*groups:]
+		for i := g; i < groups; i++ {
+			tile[i] |= uint64(row[i]) << up
+		}
+	}
+}
+
+// transpose16 transposes 16 × 16 numbers of four bits, in squares that get smaller.
+func transpose16(w *[16]uint64) {
+	for _, s := range [...]struct {
+		size int
+		mask uint64
+	}{{8, 1<<32 - 1}, {4, 0x0000ffff0000ffff}, {2, 0x00ff00ff00ff00ff}, {1, 0x0f0f0f0f0f0f0f0f}} {
+		for i := 0; i < 16; i = (i + s.size + 1) &^ s.size {
+			a, b := &w[i], &w[(i+s.size)&15]
+			t := (*a>>(4*s.size) ^ *b) & s.mask
+			*a ^= t << (4 * s.size)
+			*b ^= t
 		}
 	}
 }

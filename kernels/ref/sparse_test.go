@@ -10,7 +10,7 @@ import (
 
 // TestSparse: a packed core times quads is the dense matrix times the tokens.
 func TestSparse(t *testing.T) {
-	for _, groups := range []int{0, 1, 2, 7, 8, 9, 65} {
+	for _, groups := range []int{0, 1, 2, 7, 8, 9, 16, 65} {
 		for _, n := range []int{1, 5, 16} {
 			const mr, ldy = 3, 19
 			rng, in := kerneltest.Rand(uint64(groups*100+n)), 4*groups

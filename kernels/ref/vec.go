@@ -1,6 +1,10 @@
 package ref
 
-import "math"
+import (
+	"math"
+
+	"github.com/x448/float16"
+)
 
 // sums are the partial sums of a reduction: element i goes to sum i%32. That
 // many fill the vector units of every instruction set, in the same order.
@@ -99,6 +103,13 @@ func ToBF16(dst []uint16, src []float32) {
 func FromBF16(dst []float32, src []uint16) {
 	for i := range dst {
 		dst[i] = fromBF16(src[i])
+	}
+}
+
+// FromF16 widens src, which is float16.
+func FromF16(dst []float32, src []uint16) {
+	for i, h := range src[:len(dst)] {
+		dst[i] = float16.Frombits(h).Float32()
 	}
 }
 

@@ -112,8 +112,8 @@ func ToBits(bits, masks []uint8) {
 // else it returns n/4, a group that is not there.
 func FromBits(masks, bits []uint8) (bad int) {
 	check(len(bits) == RowBytes(Group*len(masks)), Group*len(masks), len(bits), len(masks))
-	for i, b := range bits[:len(masks)/2] {
-		two := ofByte[b]
+	for i := wordMasks(masks, bits) / 2; i < len(masks)/2; i++ {
+		two := ofByte[bits[i]]
 		if two[0]|two[1] == none {
 			if two[0] == none {
 				return 2 * i
@@ -180,8 +180,16 @@ func CheckMasks(masks []uint8) (bad int) {
 // ToPositions sets dst [n/4] to the positions of masks [n/4].
 func ToPositions(dst, masks []uint8) {
 	check(len(dst) == len(masks), Group*len(masks), len(dst), len(masks))
-	for g, m := range masks {
-		dst[g] = positions[m]
+	g := 0
+	if whole := len(masks) &^ 31; whole > 0 && hasAVX2 {
+		maskPositionsAVX2(&dst[0], &masks[0], whole)
+		g = whole
+	}
+	for ; g+8 <= len(masks); g += 8 {
+		binary.LittleEndian.PutUint64(dst[g:], bytePositions(binary.LittleEndian.Uint64(masks[g:])))
+	}
+	for ; g < len(masks); g++ {
+		dst[g] = positions[masks[g]]
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"armor/kernels"
 	"armor/model/checkpoint"
 )
 
@@ -280,7 +281,14 @@ func readModule(m *Module, p *Parts) error {
 	for row := 0; row < m.Out; row += 5 {
 		n := min(5, m.Out-row)
 		values, masks := make([]float32, n*m.In/2), make([]uint8, n*m.In/4)
-		if err := m.Core.ReadCore(values, masks, row, n); err != nil {
+		err := m.Core.ReadCore(values, masks, row, n)
+		if m.Core.Fits(kernels.Quant{Bits: 8, Group: GroupSize}) { // the codes are refused in the same words
+			coded := m.Core.ReadCoded(make([]int8, n*m.In/2), make([]uint16, n*m.In/GroupSize), make([]uint8, n*m.In/8), row, n)
+			if fmt.Sprint(coded) != fmt.Sprint(err) {
+				return fmt.Errorf("as codes: %v; as numbers: %v", coded, err)
+			}
+		}
+		if err != nil {
 			return err
 		}
 		p.Values, p.Masks = append(p.Values, values...), append(p.Masks, masks...)

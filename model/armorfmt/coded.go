@@ -2,6 +2,7 @@ package armorfmt
 
 import (
 	"armor/kernels"
+	"armor/kernels/sparse24"
 	"armor/model/checkpoint"
 )
 
@@ -49,9 +50,9 @@ func (c *Core) Fits(q kernels.Quant) bool {
 }
 
 // ReadCoded reads n rows from row on: codes [n, in/2], scales, f16, [n, in/64], and
-// masks [n, in/4]. It fails where a code, a scale or a group is not allowed, and
+// bits of package sparse24 [n, in/8]. It fails where a code, a scale or a group is not allowed, and
 // where Fits holds for nothing.
-func (c *Core) ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n int) error {
+func (c *Core) ReadCoded(codes []int8, scales []uint16, bits []uint8, row, n int) error {
 	if c.coded == nil {
 		return c.values.Errorf("codes: got %v, want int8 or int4", c.values.DType)
 	}
@@ -63,7 +64,18 @@ func (c *Core) ReadCoded(codes []int8, scales []uint16, masks []uint8, row, n in
 		return err
 	}
 	repeat(scales[:n*per], n*c.coded.scalesPerRow())
-	return c.readMasks(masks, row, n)
+	size := sparse24.RowBytes(c.in) // whole bytes: in is a multiple of GroupSize
+	if n*size > len(bits) {
+		return c.bits.Errorf("destination: got %d bytes of bits, want %d rows of %d", len(bits), n, size)
+	}
+	if err := c.readBits(bits[:n*size], row); err != nil {
+		return err
+	}
+	if bad := sparse24.CheckBits(bits[:n*size]); bad >= 0 {
+		r, group := bad/(2*size), bad%(2*size)
+		return c.bits.Errorf("%w", sparse24.BadGroup(bits[r*size:][:size], c.in, row+r, group))
+	}
+	return nil
 }
 
 // repeat makes the first n scales as many as there is room for, each several times.

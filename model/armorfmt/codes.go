@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"armor/kernels/fourbit"
 	"armor/kernels/ref"
 	"armor/model/checkpoint"
 
@@ -100,13 +101,23 @@ func badScale(scales []uint16, bits int) int {
 	if bits == 4 {
 		sign = 0x8000
 	}
-	for i, s := range scales {
-		if s&^sign >= 0x7c00 {
-			return i
+	at := 0
+	for ; at+4 <= len(scales); at += 4 {
+		s := scales[at:][:4]
+		if carry(s[0]&^sign)|carry(s[1]&^sign)|carry(s[2]&^sign)|carry(s[3]&^sign) != 0 {
+			break
+		}
+	}
+	for ; at < len(scales); at++ {
+		if scales[at]&^sign >= 0x7c00 {
+			return at
 		}
 	}
 	return -1
 }
+
+// carry is not 0 for what is not below 0x7c00.
+func carry(s uint16) uint32 { return (uint32(s) + 0x8400) >> 16 }
 
 // integer is a tensor of codes in a file with its scales, as a matrix: row-major
 // codes, one after another in I8, or two in a U8, the low nibble first.
@@ -135,53 +146,26 @@ func (m *integer) read(codes []int8, scales []uint16, row, n int) error {
 		return m.codes.Errorf("destination: got %d codes and %d scales, want %d rows of %d and %d", len(codes), len(scales), n, m.cols, per)
 	}
 	codes, scales = codes[:n*m.cols], scales[:n*per]
-	raw, packed := make([]byte, 2*len(scales)), bytesOf(codes)
+	packed := bytesOf(codes)
 	if m.bits == 4 {
-		raw = make([]byte, max(len(raw), len(codes)/2))
-		packed = raw[:len(codes)/2]
+		packed = packed[len(packed)/2:]
 	}
 	if err := m.codes.ReadBytes(packed, int64(row)*int64(m.cols*m.bits/8)); err != nil {
 		return err
 	}
 	if m.bits == 4 {
-		twos := &twoNibbles
-		if m.offset != 0 {
-			twos = &twoOffsetNibbles
-		}
-		for i, b := range packed {
-			*(*[2]int8)(codes[2*i:]) = twos[b]
-		}
+		fourbit.Unpack(bytesOf(codes), packed, int(m.offset))
 	} else if at := bytes.IndexByte(packed, 0x80); at >= 0 { // -128 alone can be out of range, and no nibble
 		return m.codes.Errorf("row %d, code %d: got %d, want %s", row+at/m.cols, at%m.cols, codes[at], codesOf(m.bits))
 	}
-	half := raw[:2*len(scales)]
+	half := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(scales))), 2*len(scales))
 	if err := m.scales.ReadBytes(half, 2*int64(row)*int64(per)); err != nil {
 		return err
-	}
-	for i := range scales {
-		scales[i] = binary.LittleEndian.Uint16(half[2*i:])
 	}
 	if at := badScale(scales, m.bits); at >= 0 {
 		return m.scales.Errorf("row %d, column %d: got %v, want %s", row+at/per, at%per, float16.Frombits(scales[at]), scalesOf(m.bits))
 	}
 	return nil
-}
-
-// twoNibbles are the codes of each byte, and twoOffsetNibbles where 8 was added.
-var twoNibbles, twoOffsetNibbles = bothNibbles(0), bothNibbles(8)
-
-func bothNibbles(offset int8) (codes [256][2]int8) {
-	for b := range codes {
-		codes[b] = [2]int8{nibble(byte(b)&15, offset), nibble(byte(b)>>4, offset)}
-	}
-	return codes
-}
-
-func nibble(b byte, offset int8) int8 {
-	if offset == 0 {
-		return int8(b<<4) >> 4
-	}
-	return int8(b) - offset
 }
 
 // readFloats reads n rows as numbers [n, cols], which f32 holds exactly.

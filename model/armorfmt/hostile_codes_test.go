@@ -1,6 +1,7 @@
 package armorfmt
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"armor/kernels"
+	"armor/kernels/fourbit"
 )
 
 // codedHostile are damages to a folder with codes.
@@ -68,6 +70,9 @@ func codedHostile() map[string]func(*folder) {
 	at("tensor "+g0+".A: row 0, code 5: got -128", g0+".A", 5, 0x80)
 	at("tensor "+g0+".B: row 63, code 31: got -128", g0+".B", 2047, 0x80)
 	at("tensor model.embed_tokens.q: row 511, code 63: got -128", "model.embed_tokens.q", 512*64-1, 0x80)
+	at("tensor "+g0+".bitmask: row 0, group 3: got 3 bits, want 2 of 4", g0+".bitmask", 1, 0x73)
+	at("tensor "+g0+".bitmask: row 159, group 14: got 4 bits, want 2 of 4", g0+".bitmask", 160*8-1, 0x3f)
+	at("tensor "+v0+".bitmask: row 2, group 0: got 0 bits, want 2 of 4", v0+".bitmask", 16, 0x30)
 	half("tensor "+g0+".scales: row 7, column 0: got NaN", g0+".scales", 7, 0x7e00)
 	half("tensor "+g0+".scales: row 8, column 0: got +Inf", g0+".scales", 8, 0x7c00)
 	half("tensor "+g0+".scales: row 9, column 0: got -Inf", g0+".scales", 9, 0xfc00)
@@ -98,15 +103,20 @@ func TestHostileCodes(t *testing.T) {
 
 // Every byte of int4 codes is read or refused as the nibbles say.
 func TestEveryCodeByte(t *testing.T) {
+	all := make([]byte, 256)
+	for b := range all {
+		all[b] = byte(b)
+	}
 	for _, offset := range []int8{0, 8} {
-		for b := range 256 {
-			low, high := nibble(byte(b)&15, offset), nibble(byte(b)>>4, offset)
-			if low < -8 || low > 7 || high < -8 || high > 7 {
-				t.Errorf("byte %02x, offset %d: %d, %d", b, offset, low, high)
+		codes := make([]int8, 512)
+		fourbit.Unpack(bytesOf(codes), all, int(offset))
+		for i, c := range codes {
+			if c < -8 || c > 7 {
+				t.Errorf("byte %02x, offset %d: %d", i/2, offset, c)
 			}
-			if got := nibbles([]int8{low, high}, offset); len(got) != 1 || got[0] != byte(b) {
-				t.Errorf("byte %02x, offset %d: %d and %d pack to %x", b, offset, low, high, got)
-			}
+		}
+		if got := nibbles(codes, offset); !bytes.Equal(got, all) {
+			t.Errorf("offset %d: the codes pack to %x", offset, got)
 		}
 	}
 }

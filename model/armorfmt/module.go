@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"armor/kernels"
 	"armor/kernels/sparse24"
@@ -191,8 +193,11 @@ func (c *Core) readMasks(masks []uint8, row, n int) error {
 	if n*groups > len(masks) {
 		return c.bits.Errorf("destination: got %d masks, want %d rows of %d", len(masks), n, groups)
 	}
-	bits := make([]byte, n*size)
-	if err := c.bits.ReadBytes(bits, int64(row)*int64(size)); err != nil {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	*buffer = slices.Grow((*buffer)[:0], n*size)
+	bits := (*buffer)[:n*size]
+	if err := c.readBits(bits, row); err != nil {
 		return err
 	}
 	for i := range n {
@@ -202,6 +207,14 @@ func (c *Core) readMasks(masks []uint8, row, n int) error {
 		}
 	}
 	return nil
+}
+
+// buffers are what the bits of some rows are read into: *[]byte.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readBits reads the bits of whole rows that are there.
+func (c *Core) readBits(bits []byte, row int) error {
+	return c.bits.ReadBytes(bits, int64(row)*int64(sparse24.RowBytes(c.in)))
 }
 
 // Release says that these rows are not needed again.
@@ -233,10 +246,8 @@ func readFinite(t *checkpoint.Tensor, dst []float32, row, n int) error {
 		return err
 	}
 	cols := t.Cols()
-	for i, v := range dst[:n*cols] {
-		if !finite(v) {
-			return t.Errorf("row %d, column %d: got %v, want a finite number", row+i/cols, i%cols, v)
-		}
+	if i := kernels.NotFinite(dst[:n*cols]); i >= 0 {
+		return t.Errorf("row %d, column %d: got %v, want a finite number", row+i/cols, i%cols, dst[i])
 	}
 	return nil
 }

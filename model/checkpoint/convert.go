@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/x448/float16"
+	"armor/kernels"
 )
 
 // decode sets dst to the little-endian elements of src, which holds as many, in
@@ -14,40 +14,15 @@ func decode(dst []float32, d DType, src []byte) {
 	case F32:
 		decodeF32(dst, src)
 	case F16:
-		decodeF16(dst, src)
+		kernels.WidenF16(dst, src)
 	case BF16:
-		decodeBF16(dst, src)
+		kernels.WidenBF16(dst, src)
 	case Q40, Q41, Q50, Q51, Q80:
 		decode32(dst, d, src)
 	case Q2K, Q3K, Q4K, Q5K, Q6K:
 		decode256(dst, d, src)
 	default:
 		panic("checkpoint: decode of " + d.String())
-	}
-}
-
-// decodeBF16 widens eight values a step: a bfloat16 is the upper half of a float32.
-func decodeBF16(dst []float32, src []byte) {
-	for len(dst) >= 8 && len(src) >= 16 {
-		d, a, b := dst[:8], binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
-		d[0] = math.Float32frombits(uint32(a) << 16)
-		d[1] = math.Float32frombits(uint32(a) &^ 0xffff)
-		d[2] = math.Float32frombits(uint32(a>>32) << 16)
-		d[3] = math.Float32frombits(uint32(a>>32) &^ 0xffff)
-		d[4] = math.Float32frombits(uint32(b) << 16)
-		d[5] = math.Float32frombits(uint32(b) &^ 0xffff)
-		d[6] = math.Float32frombits(uint32(b>>32) << 16)
-		d[7] = math.Float32frombits(uint32(b>>32) &^ 0xffff)
-		dst, src = dst[8:], src[16:]
-	}
-	for i := range dst {
-		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-	}
-}
-
-func decodeF16(dst []float32, src []byte) {
-	for i := range dst {
-		dst[i] = float16.Frombits(binary.LittleEndian.Uint16(src[2*i:])).Float32()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"armor/kernels"
+	"armor/kernels/fourbit"
 )
 
 // llama.cpp rotates neighbouring rows of a head, Hugging Face row i and row
@@ -96,28 +97,20 @@ func (t *Tensor) ReadCodes(codes []int8, scales []uint16, row, n int) error {
 func (t *Tensor) codesAt(codes []int8, scales []uint16, off int64) error {
 	_, bytes := t.DType.Block()
 	return t.blocks(len(codes), off, func(src []byte, at, n int) {
-		for i := at; i < at+n; i += codeGroup {
-			scales[i/codeGroup] = binary.LittleEndian.Uint16(src)
-			unpack(codes[i:i+codeGroup], t.DType, src[2:bytes])
-			src = src[bytes:]
+		to, scales := bytesOf(codes[at:at+n]), scales[at/codeGroup:(at+n)/codeGroup]
+		if t.DType == Q40 {
+			fourbit.UnpackBlocks(to, scales, src)
+			return
+		}
+		for i := range scales {
+			block := src[i*bytes:][:bytes]
+			scales[i] = binary.LittleEndian.Uint16(block)
+			unpack((*[codeGroup]byte)(to[i*codeGroup:]), t.DType, block[2:])
 		}
 	})
 }
 
-// unpack sets codes [32] from a block behind its scale.
-func unpack(codes []int8, d DType, src []byte) {
-	switch d {
-	case Q40:
-		for i, b := range src[:16] {
-			codes[i], codes[i+16] = int8(b&15)-8, int8(b>>4)-8
-		}
-	case Q50:
-		high := binary.LittleEndian.Uint32(src)
-		for i, b := range src[4:20] {
-			codes[i] = int8(b&15|byte(high>>i&1)<<4) - 16
-			codes[i+16] = int8(b>>4|byte(high>>(i+16)&1)<<4) - 16
-		}
-	default: // Q80
-		*(*[codeGroup]byte)(unsafe.Pointer(&codes[:codeGroup][0])) = [codeGroup]byte(src)
-	}
+// bytesOf is the memory of codes.
+func bytesOf(codes []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(codes))), len(codes))
 }
