@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 
 	"armor/kernels/internal/kerneltest"
@@ -292,12 +291,6 @@ func TestQuantize(t *testing.T) {
 				if diff := math.Abs(float64(v - w.data[r*64+i])); diff > most/limit*0.51+1e-8 {
 					t.Errorf("%+v, row %d, %d: got %v, want %v within half of %v", q, r, i, v, w.data[r*64+i], most/limit)
 				}
-			}
-		}
-		for _, bad := range []uint16{0x7c00, 0xfc00, 0x7e00} { // infinities and NaN
-			m.scales[7] = bad
-			if _, err := c.NewGroup(Part{Name: "m", W: m, Quant: q}); err == nil || !strings.Contains(err.Error(), "m: row 3: scale 1: got ") {
-				t.Errorf("a scale %#x: %v", bad, err)
 			}
 		}
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), 1e30} {
