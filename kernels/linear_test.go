@@ -33,7 +33,8 @@ func truncated(rng *rand.Rand, n int) []float32 {
 	return x
 }
 
-// backends are all instruction sets by both compute types.
+// backends are all instruction sets by both compute types. Behind all their memory
+// are pages without access.
 func backends(t *testing.T, f func(t *testing.T, c *CPU)) {
 	t.Helper()
 	kerneltest.ISAs(t) // what ARMOR_REQUIRE_ISA asks for is there
@@ -45,6 +46,11 @@ func backends(t *testing.T, f func(t *testing.T, c *CPU)) {
 					t.Fatal(err)
 				}
 				defer c.Close()
+				c.memory.guard = func(n int) ([]byte, error) {
+					mem := kerneltest.NewGuard[uint8](t, n).Slice(n, kerneltest.Place{Tail: true})
+					clear(mem)
+					return mem, nil
+				}
 				f(t, c)
 			})
 		}

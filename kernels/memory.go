@@ -13,7 +13,8 @@ type arena struct {
 	maps  []mmap.MMap
 	free  []byte
 	used  int64
-	large [][]byte // what was given out in pieces of at least streamChunk
+	large [][]byte                    // what was given out in pieces of at least streamChunk
+	guard func(n int) ([]byte, error) // of tests, in place of take: no byte behind can be read
 }
 
 const (
@@ -23,7 +24,11 @@ const (
 )
 
 func (a *arena) alloc(n int) ([]byte, error) {
-	b, err := a.take(roundUp(n, cacheLine))
+	take := a.take
+	if a.guard != nil {
+		take = a.guard
+	}
+	b, err := take(roundUp(n, cacheLine))
 	if len(b) >= streamChunk {
 		a.large = append(a.large, b)
 	}

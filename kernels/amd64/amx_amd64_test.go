@@ -4,7 +4,6 @@ package amd64
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	goruntime "runtime"
 	"slices"
@@ -88,9 +87,14 @@ func (o *tileCase) sums(y *float32, add int) (*float32, int) {
 	if add == 0 && o.tokens%2 == 0 {
 		return y, o.ldy
 	}
-	ld := 16*o.tiles + o.tokens%3
-	return &make([]float32, (o.tokens-1)*ld+16*o.tiles)[0], ld
+	if o.room == nil {
+		o.room = make([]float32, o.roomSize())
+	}
+	return &o.room[0], o.roomPitch()
 }
+
+func (o *tileCase) roomPitch() int { return 16*o.tiles + o.tokens%3 }
+func (o *tileCase) roomSize() int  { return (o.tokens-1)*o.roomPitch() + 16*o.tiles }
 
 // tileCase is one product. Its weight tiles are apart by a few bytes.
 type tileCase struct {
@@ -100,6 +104,7 @@ type tileCase struct {
 	at                []int    // of each tile in w
 	x                 []uint16 // [tokens, ldx]
 	y                 []float32
+	room              []float32 // [tokens, roomPitch]: for sums
 }
 
 func (o *tileCase) last() int { return (o.in-1)%16/2 + 1 }
@@ -174,11 +179,22 @@ type tileGuards struct {
 	w *kerneltest.Guard[uint8]
 	x *kerneltest.Guard[uint16]
 	y *kerneltest.Guard[float32]
+	s *kerneltest.Guard[float32] // for sums of panels
+}
+
+func newTileGuards(t *testing.T, kind *tileKind, maxTiles, inputs int) *tileGuards {
+	return &tileGuards{
+		kerneltest.NewGuard[uint8](t, maxTiles*(36*inputs+1024)),
+		kerneltest.NewGuard[uint16](t, kind.most*(inputs+32)),
+		kerneltest.NewGuard[float32](t, kind.most*(16*maxTiles+denseGap)),
+		kerneltest.NewGuard[float32](t, kind.most*(16*maxTiles+denseGap)),
+	}
 }
 
 func (g *tileGuards) check(t *testing.T, kind *tileKind, o *tileCase, place kerneltest.Place, add bool) {
 	t.Helper()
 	w, x, y := g.w.Copy(o.w, place), g.x.Copy(o.x, place), g.y.Copy(o.y, place)
+	o.room = g.s.Slice(o.roomSize(), place)
 	var at []unsafe.Pointer
 	for _, i := range o.at {
 		at = append(at, unsafe.Add(unsafe.Pointer(unsafe.SliceData(w)), i))
@@ -190,7 +206,13 @@ func (g *tileGuards) check(t *testing.T, kind *tileKind, o *tileCase, place kern
 	kind.run(o, at, unsafe.Pointer(unsafe.SliceData(x)), &y[0], flag)
 	kind.ref(o, want, add)
 	kerneltest.Equal(t, fmt.Sprintf("%s: %d tiles, %d tokens, %d inputs, %+v", kind.name, o.tiles, o.tokens, o.in, place), y, want)
+	for i, v := range o.room { // between the sums of two tokens
+		if i%o.roomPitch() >= 16*o.tiles && v == v {
+			t.Fatalf("%s: %d tiles, %d tokens: beside sums, %d: got %v, want what was there", kind.name, o.tiles, o.tokens, i, v)
+		}
+	}
 	g.y.Check(t)
+	g.s.Check(t)
 }
 
 // TestAMX: bits of the reference, with whole numbers those of the exact sums,
@@ -206,11 +228,7 @@ func TestAMX(t *testing.T) {
 			if kind.multi == 32 {
 				most, lengths = 19*32, 19*32 // two panels and some steps
 			}
-			g := &tileGuards{
-				kerneltest.NewGuard[uint8](t, maxTiles*(36*most+1024)),
-				kerneltest.NewGuard[uint16](t, kind.most*(most+32)),
-				kerneltest.NewGuard[float32](t, kind.most*(16*maxTiles+denseGap)),
-			}
+			g := newTileGuards(t, kind, maxTiles, most)
 			normal := func() float32 { return float32(rng.NormFloat64()) }
 			sizes := 0
 			for in := 0; in <= lengths; in += kind.multi {
@@ -242,83 +260,10 @@ func TestAMX(t *testing.T) {
 	}
 }
 
-// TestAMXExact: the reference is no judge of its own layouts; sums of whole
-// numbers are the same in any order.
-func TestAMXExact(t *testing.T) {
-	rng := kerneltest.Rand(4)
-	const in, tokens = 76, 5
-	w, x := kerneltest.Integers(rng, 16*in, 8), kerneltest.Integers(rng, tokens*in, 8)
-	tile, rows := make([]uint16, 16*in), make([]uint16, tokens*in)
-	ref.PanelBF16(tile, w, in, 16, in, 16)
-	ref.ToBF16(rows, x)
-	y := make([]float32, tokens*16)
-	ref.DenseBF16BF16(tile, rows, in, in/2, tokens, y, 16, false)
-	for i := range tokens {
-		for n := range 16 {
-			if want, _ := kerneltest.Dot(x[i*in:(i+1)*in], w[n*in:(n+1)*in]); float64(y[i*16+n]) != want {
-				t.Fatalf("token %d, row %d: got %v, want %v", i, n, y[i*16+n], want)
-			}
-		}
-	}
-}
-
-// TestTDPBF16PS sets the instruction beside its reference where their arithmetic
-// has edges: subnormals in, between and out, overflow, infinities, NaN, and
-// numbers so far apart that a second rounding would show.
-func TestTDPBF16PS(t *testing.T) {
-	kerneltest.Need(t, kerneltest.AMX)
-	rng := kerneltest.Rand(5)
-	for round := range 400 {
-		spread := 1 + rng.IntN(250)
-		around := rng.IntN(255)
-		number := func() float32 {
-			exp := min(max(around+rng.IntN(spread)-spread/2, 0), 255)
-			if round%3 != 0 {
-				exp = min(exp, 190)
-			}
-			return math.Float32frombits(rng.Uint32()&0x807f0000 | uint32(exp)<<23)
-		}
-		o := newTileCase("dense", rng, 1, 16, 2*(1+rng.IntN(40)), number)
-		got, want := slices.Clone(o.y), slices.Clone(o.y)
-		tileKinds[0].run(o, []unsafe.Pointer{unsafe.Pointer(&o.w[0])}, unsafe.Pointer(&o.x[0]), &got[0], 0)
-		tileKinds[0].ref(o, want, false)
-		for i := range got {
-			same := math.Float32bits(got[i]) == math.Float32bits(want[i]) || got[i] != got[i] && want[i] != want[i]
-			if !same {
-				t.Fatalf("%d inputs around 2^%d: element %d: got %v (%#x), want %v (%#x)", o.in, around-127, i, got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
-			}
-		}
-	}
-}
-
-// TestTDPBF16PSTiny has sums beside the smallest normal number, 2⁻¹²⁶, of even
-// inputs, of even and odd ones, and of two instructions.
-func TestTDPBF16PSTiny(t *testing.T) {
-	kerneltest.Need(t, kerneltest.AMX)
-	for _, at := range []int{2, 1, 32} { // of the second product
-		for _, less := range []int{-148, -149, -150, -151, -152} {
-			for _, sign := range []float64{1, -1} {
-				o := newTileCase("dense", kerneltest.Rand(1), 1, 1, 34, func() float32 { return 0 })
-				w := unsafe.Slice((*uint16)(unsafe.Pointer(&o.w[0])), 34*16)
-				put := func(input int, a, b float64) {
-					o.x[input] = ref.BF16Bits(float32(a))
-					w[input/2*32+input%2] = ref.BF16Bits(float32(b))
-				}
-				put(0, math.Ldexp(1, -63), math.Ldexp(sign, -63))
-				put(at, math.Ldexp(1, less+70), math.Ldexp(-sign, -70))
-				got, want := slices.Clone(o.y), slices.Clone(o.y)
-				tileKinds[0].run(o, []unsafe.Pointer{unsafe.Pointer(&o.w[0])}, unsafe.Pointer(&o.x[0]), &got[0], 0)
-				tileKinds[0].ref(o, want, false)
-				kerneltest.Equal(t, fmt.Sprintf("±(2^-126 - 2^%d), inputs 0 and %d", less, at), got, want)
-			}
-		}
-	}
-}
-
 // TestRowsBF16 has all lengths, ends of memory and special values.
 func TestRowsBF16(t *testing.T) {
 	kerneltest.Need(t, kerneltest.AVX512BF16)
-	const most, rows = 100, 3
+	const most, rows = 257, 3
 	src, dst := kerneltest.NewGuard[float32](t, rows*(most+5)), kerneltest.NewGuard[uint16](t, rows*(most+3))
 	rng := kerneltest.Rand(6)
 	for k := 1; k <= most; k++ {

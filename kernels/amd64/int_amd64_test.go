@@ -3,6 +3,7 @@
 package amd64
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -17,198 +18,297 @@ import (
 	"github.com/x448/float16"
 )
 
-// vnniKernel is a row of the generated table.
-type vnniKernel struct {
+// intKernel is a kernel of integers, of all its shapes.
+type intKernel struct {
 	name   string
 	isa    kerneltest.ISA
 	bits   int // of a weight
 	sparse bool
+	shapes [][2]int // tiles by tokens; nil where there may be any, to 64 tokens
 	run    func(tiles, tokens int, w unsafe.Pointer, wstride int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
 }
 
+var intKernels = slices.Concat(intVNNIKernels, intAVX2Kernels, intAMXKernels)
+
 // flip is how the kernel takes activations.
-func (d *vnniKernel) flip() byte {
-	if d.sparse {
+func (d *intKernel) flip() byte {
+	if d.sparse && d.isa == kerneltest.AVX512VNNI {
 		return 0x80
 	}
 	return 0
 }
 
-func (d *vnniKernel) blocks() []int {
+func (d *intKernel) blocks() []int {
 	if d.sparse {
 		return []int{ref.SparseBlock}
 	}
 	return []int{32, 64}
 }
 
-// intShapes are tiles by tokens.
-var intShapes = [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {1, 12}, {2, 12}}
-
 // intNumbers says what operands are like.
-type intNumbers struct {
-	extreme bool // the largest codes only
-	special bool // scales of weights and activations are NaN and infinite, too
+type intNumbers int
+
+const (
+	intFinite  intNumbers = iota
+	intSpecial            // scales of activations are NaN and infinite, too
+	intExact              // scales are 1: sums are whole, and known without package ref
+	intKinds
+)
+
+const intPad = 72 // bytes between weight tiles
+
+// intCase is one product.
+type intCase struct {
+	d                       *intKernel
+	tiles, tokens, k, block int
+	numbers                 intNumbers
+	ldy, stride             int
+	plain, w                []byte    // [tiles, stride] without the last pad; plain as ref.Int reads it
+	rows                    [][]int8  // [16·tiles][k·block]: codes and zeros
+	x                       []byte    // [k] records
+	y                       []float32 // [tokens, ldy]: before
+	sums                    []float32 // [tokens, ldy]
 }
 
-// intWeights makes tiles of random codes, pad bytes apart.
-func intWeights(rng *rand.Rand, d *vnniKernel, tiles, k, block, pad int, numbers intNumbers) (w []byte, stride int) {
-	inputs := k * block
+func newIntCase(d *intKernel, rng *rand.Rand, tiles, tokens, k, block int, numbers intNumbers) *intCase {
+	o := &intCase{d: d, tiles: tiles, tokens: tokens, k: k, block: block, numbers: numbers, ldy: 16*tiles + denseGap, stride: intPad}
 	if k > 0 {
-		s, c := ref.IntTile(d.bits, inputs, block, d.sparse)
-		stride = s + c
+		scales, codes := ref.IntTile(d.bits, k*block, block, d.sparse)
+		o.stride += scales + codes
 	}
-	stride += pad
-	w = make([]byte, tiles*stride)
-	kept := inputs
-	if d.sparse {
-		kept /= 2
+	o.plain = make([]byte, tiles*o.stride-intPad)
+	o.w = make([]byte, len(o.plain))
+	for row := range 16 * tiles {
+		o.packRow(rng, row)
 	}
-	least, most := -127, 127
-	if d.bits == 4 {
-		least, most = -8, 7
+	for range k {
+		o.x = append(o.x, o.record(rng)...)
 	}
-	codes, scales, positions := make([]int8, kept), make([]uint16, k), make([]uint8, inputs/4)
-	for r := range 16 * tiles {
-		for i := range codes {
-			codes[i] = int8(rng.IntN(most-least+1) + least)
-			if numbers.extreme {
-				codes[i] = int8(most)
-				if r%3 == 1 || r%3 == 2 && rng.IntN(2) == 0 {
-					codes[i] = int8(least)
-				}
-			}
-		}
-		for i := range scales {
-			scales[i] = intScale(rng, numbers)
-		}
-		tile := w[r/16*stride:]
-		if k == 0 {
-			continue
-		}
-		if !d.sparse {
-			ref.PackInt(tile, d.bits, block, r%16, codes, scales)
-			continue
-		}
-		for i := range positions {
-			positions[i] = uint8(rng.IntN(sparse24.Masks))
-		}
-		sparse24.ToPositions(positions, positions)
-		for i := range positions { // a row that is not there
-			if r%16 == 13 || rng.IntN(9) == 0 {
-				positions[i], codes[2*i], codes[2*i+1] = 0, 0, 0
-			}
-		}
-		ref.PackIntSparse(tile, d.bits, r%16, codes, positions, scales)
+	o.y = kerneltest.Normal(rng, (tokens-1)*o.ldy+16*tiles)
+	o.sums = make([]float32, len(o.y))
+	for t := 0; k > 0 && t < tiles; t++ {
+		ref.Int(o.plain[t*o.stride:], d.bits, block, d.sparse, o.x, k, tokens, o.sums[16*t:], o.ldy, false, d.flip())
 	}
-	return w[:max(0, len(w)-pad)], stride
+	return o
 }
 
+// packRow makes a row of codes, now and then only of the largest, in groups of all
+// masks, and of those that a row of fewer inputs has: none, at 0 and 0.
+func (o *intCase) packRow(rng *rand.Rand, row int) {
+	if o.k == 0 {
+		o.rows = append(o.rows, nil)
+		return
+	}
+	d, n := o.d, o.k*o.block
+	if d.sparse {
+		n /= 2
+	}
+	least, most := -1<<(d.bits-1), 1<<(d.bits-1)-1 // in dense ones as GGUF has them
+	if d.sparse && d.bits == 8 {
+		least = -most
+	}
+	codes, scales, kind := make([]int8, n), make([]uint16, o.k), rng.IntN(8)
+	for i := range codes {
+		switch {
+		case kind == 0 || kind == 2 && rng.IntN(2) == 0:
+			codes[i] = int8(most)
+		case kind <= 2:
+			codes[i] = int8(least)
+		default:
+			codes[i] = int8(rng.IntN(most-least+1) + least)
+		}
+	}
+	for i := range scales {
+		scales[i] = intScale(rng, o.numbers)
+	}
+	at := row / 16 * o.stride
+	if !d.sparse {
+		ref.PackInt(o.plain[at:], d.bits, o.block, row%16, codes, scales)
+		ref.PackInt(o.w[at:], d.bits, o.block, row%16, codes, scales)
+		o.rows = append(o.rows, codes)
+		return
+	}
+	positions, all := make([]uint8, n/2), make([]int8, 2*n)
+	for i := range positions {
+		positions[i] = uint8(rng.IntN(sparse24.Masks))
+	}
+	sparse24.ToPositions(positions, positions)
+	for i := range positions {
+		if rng.IntN(9) == 0 || row%16 == 13 && kind > 5 {
+			positions[i], codes[2*i], codes[2*i+1] = 0, 0, 0
+		}
+		all[4*i+int(positions[i]&3)] = codes[2*i]
+		all[4*i+int(positions[i]>>2)] += codes[2*i+1]
+	}
+	ref.PackIntSparse(o.plain[at:], d.bits, row%16, codes, positions, scales)
+	if d.isa == kerneltest.AVX2 {
+		ref.PackIntSparseSpread(o.w[at:], d.bits, row%16, codes, positions, scales)
+	} else {
+		ref.PackIntSparse(o.w[at:], d.bits, row%16, codes, positions, scales)
+	}
+	o.rows = append(o.rows, all)
+}
+
+// intScale is an f16.
 func intScale(rng *rand.Rand, numbers intNumbers) uint16 {
-	switch n := rng.IntN(16); {
+	n := rng.IntN(16)
+	switch {
+	case numbers == intExact:
+		return 0x3c00
 	case n == 0:
-		return 0
-	case n < 3:
-		return uint16(rng.IntN(0x400)) // subnormal
-	case n < 5 && numbers.special:
-		return []uint16{0x7c00, 0xfc00, 0x7e00}[rng.IntN(3)]
+		return uint16(rng.IntN(2)) << 15 // zeros
+	case n == 1:
+		return uint16(rng.IntN(2))<<15 | uint16(rng.IntN(0x400)) // subnormal
+	case n == 2:
+		return 0x7bff // the largest
 	}
 	return float16.Fromfloat32(float32(rng.NormFloat64() / 64)).Bits()
 }
 
-// intRows makes activations, [tokens, inputs].
-func intRows(rng *rand.Rand, tokens, inputs, block int, numbers intNumbers) []float32 {
-	x := make([]float32, tokens*inputs)
-	for at := 0; at < len(x); at += block {
-		scale := math.Exp2(float64(rng.IntN(40) - 20))
-		kind := rng.IntN(12)
-		for i := range block {
-			v := rng.NormFloat64() * scale
-			if numbers.extreme {
-				v = math.Copysign(scale, v+scale*float64(kind%3-1)*9)
+// record is a block of activations as ref.QuantizeRows makes them: codes of which
+// now and then all are the largest, or zeros with a scale that says why.
+func (o *intCase) record(rng *rand.Rand) []byte {
+	record := make([]byte, ref.BlockRecord(o.block, o.tokens))
+	for i := range o.tokens {
+		kind, scale, sum := rng.IntN(20), float32(math.Abs(rng.NormFloat64())), int32(0)
+		zero := kind < 2 || kind < 5 && o.numbers == intSpecial
+		for j := range o.block {
+			code := rng.IntN(255) - 127
+			switch {
+			case zero:
+				code = 0
+			case kind < 6, kind == 7 && code > 0:
+				code = 127
+			case kind < 8:
+				code = -127
 			}
-			switch kind {
-			case 0:
-				v = 0
-			case 1:
-				v *= 0x1p-110
-			}
-			x[at+i] = float32(v)
+			record[i*o.block+j] = byte(code) ^ o.d.flip()
+			sum += int32(code)
 		}
-		if numbers.special && kind < 5 {
-			x[at+rng.IntN(block)] = float32([]float64{math.NaN(), math.Inf(1), math.Inf(-1)}[kind%3])
+		switch {
+		case o.numbers == intExact:
+			scale = 1
+		case !zero && kind > 16:
+			scale = []float32{0x1p-107, 0x1p-130, 0x1p60}[kind-17]
+		case zero:
+			scale = []float32{0, 0, float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[kind]
 		}
+		binary.LittleEndian.PutUint32(record[o.tokens*o.block+4*i:], math.Float32bits(scale))
+		binary.LittleEndian.PutUint32(record[o.tokens*(o.block+4)+4*i:], uint32(sum))
 	}
-	return x
+	return record
 }
 
-type intHarness struct {
-	t    *testing.T
-	d    *vnniKernel
+func (o *intCase) multiply(w, x []byte, y []float32, add int) {
+	o.d.run(o.tiles, o.tokens, unsafe.Pointer(unsafe.SliceData(w)), o.stride, unsafe.Pointer(unsafe.SliceData(x)), o.k, o.block, &y[0], o.ldy, add)
+}
+
+// want is y afterwards, with the gaps between tokens.
+func (o *intCase) want(add int) []float32 {
+	y := slices.Clone(o.y)
+	for i, sum := range o.sums {
+		switch {
+		case i%o.ldy >= 16*o.tiles:
+		case add == 1:
+			y[i] += sum
+		default:
+			y[i] = sum
+		}
+	}
+	return y
+}
+
+func (o *intCase) String() string {
+	return fmt.Sprintf("%s: %d tiles, %d tokens, %d blocks of %d, numbers %d", o.d.name, o.tiles, o.tokens, o.k, o.block, o.numbers)
+}
+
+// checkExact: package ref is no judge of its own layouts.
+func (o *intCase) checkExact(t *testing.T) {
+	t.Helper()
+	for i := range o.tokens {
+		for n, codes := range o.rows {
+			want := 0
+			for j, c := range codes {
+				record := o.x[j/o.block*ref.BlockRecord(o.block, o.tokens):]
+				want += int(c) * int(int8(record[i*o.block+j%o.block]^o.d.flip()))
+			}
+			if got := o.sums[i*o.ldy+n]; got != float32(want) {
+				t.Fatalf("%v: token %d, row %d: ref: got %v, want %v", o, i, n, got, want)
+			}
+		}
+	}
+}
+
+// sameBits fails the test unless all bits are those wanted; a NaN is any NaN.
+func sameBits(tb testing.TB, what string, got, want []float32) {
+	tb.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) && (got[i] == got[i] || want[i] == want[i]) {
+			tb.Fatalf("%s: element %d of %d: got %v (%#x), want %v (%#x)", what, i, len(got), got[i], math.Float32bits(got[i]), want[i], math.Float32bits(want[i]))
+		}
+	}
+}
+
+// intGuards holds operands of one kernel.
+type intGuards struct {
 	w, x *kerneltest.Guard[uint8]
 	y    *kerneltest.Guard[float32]
 }
 
-func newIntHarness(t *testing.T, d *vnniKernel, most int) *intHarness {
-	s, c := ref.IntTile(d.bits, 64*most, 64, d.sparse)
-	return &intHarness{t, d,
-		kerneltest.NewGuard[uint8](t, 4*(2*s+c+72)),
-		kerneltest.NewGuard[uint8](t, most*ref.BlockRecord(64, 12)),
-		kerneltest.NewGuard[float32](t, 12*(64+denseGap)),
+const intMaxTiles, intMaxTokens = 5, 64
+
+func newIntGuards(t *testing.T, d *intKernel, blocks int) *intGuards {
+	scales, codes := ref.IntTile(d.bits, 64*blocks, 64, d.sparse)
+	tokens := intMaxTokens
+	if d.shapes != nil {
+		tokens = 12
+	}
+	return &intGuards{
+		kerneltest.NewGuard[uint8](t, intMaxTiles*(2*scales+codes+intPad)),
+		kerneltest.NewGuard[uint8](t, blocks*ref.BlockRecord(64, tokens)),
+		kerneltest.NewGuard[float32](t, tokens*(16*intMaxTiles+denseGap)),
 	}
 }
 
-// check compares all of y, with the gaps between tokens.
-func (h *intHarness) check(rng *rand.Rand, tiles, tokens, k, block int, numbers intNumbers, place kerneltest.Place, add bool) {
-	h.t.Helper()
-	w, stride := intWeights(rng, h.d, tiles, k, block, 72, numbers)
-	inputs := k * block
-	x := make([]byte, k*ref.BlockRecord(block, tokens))
-	rows := max(1, tokens-rng.IntN(3))
-	ref.QuantizeRows(x, intRows(rng, tokens, inputs, block, numbers), inputs, rows, inputs, block, tokens, h.d.flip())
-	ldy := 16*tiles + denseGap
-	start := kerneltest.Normal(rng, (tokens-1)*ldy+16*tiles)
-	want, flag := slices.Clone(start), 0
-	if add {
-		flag = 1
+func (g *intGuards) check(t *testing.T, o *intCase, places []kerneltest.Place) {
+	t.Helper()
+	if o.numbers == intExact {
+		o.checkExact(t)
 	}
-	for i := range want {
-		if k == 0 && i%ldy < 16*tiles && !add {
-			want[i] = 0 // ref.Int has no tile without blocks
+	for add := range 2 {
+		want := o.want(add)
+		for _, place := range places {
+			y := g.y.Copy(o.y, place)
+			o.multiply(g.w.Copy(o.w, place), g.x.Copy(o.x, place), y, add)
+			sameBits(t, fmt.Sprintf("%v, %+v, add %d", o, place, add), y, want)
+			g.y.Check(t)
 		}
 	}
-	for t := 0; k > 0 && t < tiles; t++ {
-		ref.Int(w[t*stride:], h.d.bits, block, h.d.sparse, x, k, tokens, want[16*t:], ldy, add, h.d.flip())
-	}
-	y := h.y.Copy(start, place)
-	h.d.run(tiles, tokens, unsafe.Pointer(unsafe.SliceData(h.w.Copy(w, place))), stride,
-		unsafe.Pointer(unsafe.SliceData(h.x.Copy(x, place))), k, block, &y[0], ldy, flag)
-	for i, v := range want { // any NaN is as good as another
-		if v != v && y[i] != y[i] {
-			y[i] = v
-		}
-	}
-	kerneltest.Equal(h.t, fmt.Sprintf("%s, %d tiles, %d tokens, %d blocks of %d, %+v, %+v", h.d.name, tiles, tokens, k, block, numbers, place), y, want)
-	h.y.Check(h.t)
 }
 
-// TestVNNI: the bits of ref.Int.
-func TestVNNI(t *testing.T) {
-	const most = 33
-	for i := range vnniKernels {
-		d := &vnniKernels[i]
+// TestInt: the bits of ref.Int for all shapes and numbers of blocks, everywhere in
+// memory; and those of whole numbers.
+func TestInt(t *testing.T) {
+	const few = 9 // blocks, up to which all are tested
+	for i := range intKernels {
+		d := &intKernels[i]
 		t.Run(d.name, func(t *testing.T) {
 			kerneltest.Need(t, d.isa)
-			h := newIntHarness(t, d, most)
-			rng := kerneltest.Rand(uint64(i))
-			n := 0
-			for _, shape := range intShapes {
-				for _, block := range d.blocks() {
-					for k := range 11 {
-						if k == 10 {
-							k = most
-						}
-						for _, numbers := range []intNumbers{{}, {extreme: true}, {special: true}} {
-							h.check(rng, shape[0], shape[1], k, block, numbers, kerneltest.Places[n%len(kerneltest.Places)], n/2%2 == 1)
+			rng, n := kerneltest.Rand(uint64(i)), 0
+			for _, long := range []bool{false, true} {
+				numbersOfBlocks, guards := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, few}, newIntGuards(t, d, few)
+				if long {
+					numbersOfBlocks, guards = []int{32, 33, 150}, newIntGuards(t, d, 150)
+				}
+				for _, k := range numbersOfBlocks {
+					for _, block := range d.blocks() {
+						for numbers := range intKinds {
+							if long && numbers != intFinite {
+								continue // the reference is slow, and sums of codes exceed 2²⁴
+							}
+							d.each(n, long, func(tiles, tokens int, places []kerneltest.Place) {
+								guards.check(t, newIntCase(d, rng, tiles, tokens, k, block, numbers), places)
+							})
 							n++
 						}
 					}
@@ -218,23 +318,25 @@ func TestVNNI(t *testing.T) {
 	}
 }
 
-// TestVNNIPlaces has all places of operands, and codes that stay within theirs.
-func TestVNNIPlaces(t *testing.T) {
-	for i := range vnniKernels {
-		d := &vnniKernels[i]
-		t.Run(d.name, func(t *testing.T) {
-			kerneltest.Need(t, d.isa)
-			h := newIntHarness(t, d, 4)
-			rng := kerneltest.Rand(uint64(i) + 100)
-			for _, shape := range intShapes {
-				for _, block := range d.blocks() {
-					for _, place := range kerneltest.Places {
-						for _, add := range []bool{false, true} {
-							h.check(rng, shape[0], shape[1], 1+rng.IntN(4), block, intNumbers{}, place, add)
-						}
-					}
-				}
-			}
-		})
+// each calls f with all shapes of the kernel; of those that take any, in turn n,
+// with a third of them, which have the places in turn, too.
+func (d *intKernel) each(n int, long bool, f func(tiles, tokens int, places []kerneltest.Place)) {
+	all := kerneltest.Places[:]
+	step := 1
+	if long {
+		step = 5
+		all = []kerneltest.Place{all[n%4], all[4+n%4]}
+	}
+	for _, shape := range d.shapes {
+		f(shape[0], shape[1], all)
+	}
+	if d.shapes != nil {
+		return
+	}
+	for tokens := 1 + (n+n/3)%3; tokens <= intMaxTokens; tokens += 3 * step {
+		if few := tokens % 16; tokens > 32 && few > 1 && few < 15 && (tokens+n)%7 > 0 {
+			continue // the reference is slow
+		}
+		f(1+(n+tokens)*7%intMaxTiles, tokens, []kerneltest.Place{all[n%len(all)], all[(n+tokens)%len(all)]})
 	}
 }

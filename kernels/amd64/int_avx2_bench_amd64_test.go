@@ -27,10 +27,16 @@ const benchInputs = 2048
 func intAVX2Streams() (all []streamedTiles) {
 	for i := range intAVX2Kernels {
 		d := &intAVX2Kernels[i]
-		scales, size := ref.IntTile(d.bits, benchInputs, d.block, d.sparse)
-		all = append(all, streamedTiles{d.name, d.tokens, 16 * d.tiles, scales + size, func(w, x unsafe.Pointer, y *float32) {
-			d.run(d.tiles, d.tokens, w, scales+size, x, benchInputs/d.block, d.block, y, 16*d.tiles, 0)
-		}})
+		for _, shape := range d.shapes {
+			for _, block := range d.blocks() {
+				tiles, tokens := shape[0], shape[1]
+				scales, size := ref.IntTile(d.bits, benchInputs, block, d.sparse)
+				name := fmt.Sprintf("%sB%dR%dM%d", d.name, block, tiles, tokens)
+				all = append(all, streamedTiles{name, tokens, 16 * tiles, scales + size, func(w, x unsafe.Pointer, y *float32) {
+					d.run(tiles, tokens, w, scales+size, x, benchInputs/block, block, y, 16*tiles, 0)
+				}})
+			}
+		}
 	}
 	for _, list := range [][]denseKernel{denseKernels, sparseKernels} {
 		for i := range list {

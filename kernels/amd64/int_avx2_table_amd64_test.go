@@ -4,23 +4,9 @@
 
 package amd64
 
-var intAVX2Kernels = []intAVX2Kernel{
-	{"DenseInt8AVX2B32R1M1", 8, false, 32, 1, 1, DenseInt8AVX2},
-	{"DenseInt8AVX2B64R1M1", 8, false, 64, 1, 1, DenseInt8AVX2},
-	{"DenseInt8AVX2B32R4M1", 8, false, 32, 4, 1, DenseInt8AVX2},
-	{"DenseInt8AVX2B64R4M1", 8, false, 64, 4, 1, DenseInt8AVX2},
-	{"DenseInt8AVX2B32R1M6", 8, false, 32, 1, 6, DenseInt8AVX2},
-	{"DenseInt8AVX2B64R1M6", 8, false, 64, 1, 6, DenseInt8AVX2},
-	{"DenseInt4AVX2B32R1M1", 4, false, 32, 1, 1, DenseInt4AVX2},
-	{"DenseInt4AVX2B64R1M1", 4, false, 64, 1, 1, DenseInt4AVX2},
-	{"DenseInt4AVX2B32R4M1", 4, false, 32, 4, 1, DenseInt4AVX2},
-	{"DenseInt4AVX2B64R4M1", 4, false, 64, 4, 1, DenseInt4AVX2},
-	{"DenseInt4AVX2B32R1M6", 4, false, 32, 1, 6, DenseInt4AVX2},
-	{"DenseInt4AVX2B64R1M6", 4, false, 64, 1, 6, DenseInt4AVX2},
-	{"SparseInt8AVX2B64R1M1", 8, true, 64, 1, 1, SparseInt8AVX2},
-	{"SparseInt8AVX2B64R4M1", 8, true, 64, 4, 1, SparseInt8AVX2},
-	{"SparseInt8AVX2B64R1M6", 8, true, 64, 1, 6, SparseInt8AVX2},
-	{"SparseInt4AVX2B64R1M1", 4, true, 64, 1, 1, SparseInt4AVX2},
-	{"SparseInt4AVX2B64R4M1", 4, true, 64, 4, 1, SparseInt4AVX2},
-	{"SparseInt4AVX2B64R1M6", 4, true, 64, 1, 6, SparseInt4AVX2},
+var intAVX2Kernels = []intKernel{
+	{"DenseInt8AVX2", "avx2", 8, false, [][2]int{{1, 1}, {4, 1}, {1, 6}}, DenseInt8AVX2},
+	{"DenseInt4AVX2", "avx2", 4, false, [][2]int{{1, 1}, {4, 1}, {1, 6}}, DenseInt4AVX2},
+	{"SparseInt8AVX2", "avx2", 8, true, [][2]int{{1, 1}, {4, 1}, {1, 6}}, SparseInt8AVX2},
+	{"SparseInt4AVX2", "avx2", 4, true, [][2]int{{1, 1}, {4, 1}, {1, 6}}, SparseInt4AVX2},
 }

@@ -65,14 +65,14 @@ func BenchmarkIntVNNI(b *testing.B) {
 			n := map[string]int{"L2": 1 << 20, "layer": in / 16 * stride, "memory": len(all)}[place]
 			return newIntStream(all[:n], stride)
 		}
-		for _, shape := range intShapes {
+		for _, shape := range intVNNIKernels[0].shapes {
 			tiles, tokens := shape[0], shape[1]
 			if tiles == 1 { // what remains of a matrix
 				continue
 			}
 			name := func(kernel string) string { return fmt.Sprintf("%s/tokens=%d/%s", place, tokens, kernel) }
-			for i := range vnniKernels {
-				d := &vnniKernels[i]
+			for i := range intVNNIKernels {
+				d := &intVNNIKernels[i]
 				for _, block := range d.blocks() {
 					scales, codes := ref.IntTile(d.bits, in, block, d.sparse)
 					s := stream(scales + codes)

@@ -4,9 +4,9 @@
 
 package amd64
 
-var vnniKernels = []vnniKernel{
-	{"DenseInt8AVX512VNNI", "avx512vnni", 8, false, DenseInt8AVX512VNNI},
-	{"DenseInt4AVX512VNNI", "avx512vnni", 4, false, DenseInt4AVX512VNNI},
-	{"SparseInt8AVX512VNNI", "avx512vnni", 8, true, SparseInt8AVX512VNNI},
-	{"SparseInt4AVX512VNNI", "avx512vnni", 4, true, SparseInt4AVX512VNNI},
+var intVNNIKernels = []intKernel{
+	{"DenseInt8AVX512VNNI", "avx512vnni", 8, false, [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {1, 12}, {2, 12}}, DenseInt8AVX512VNNI},
+	{"DenseInt4AVX512VNNI", "avx512vnni", 4, false, [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {1, 12}, {2, 12}}, DenseInt4AVX512VNNI},
+	{"SparseInt8AVX512VNNI", "avx512vnni", 8, true, [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {1, 12}, {2, 12}}, SparseInt8AVX512VNNI},
+	{"SparseInt4AVX512VNNI", "avx512vnni", 4, true, [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {1, 12}, {2, 12}}, SparseInt4AVX512VNNI},
 }

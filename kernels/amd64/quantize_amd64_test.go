@@ -4,6 +4,7 @@ package amd64
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -11,66 +12,111 @@ import (
 	"armor/kernels/ref"
 )
 
-// TestQuantizeRows: the bits of the reference, for all numbers of rows in a
-// record, special values and halves between two codes.
-func TestQuantizeRows(t *testing.T) {
-	kerneltest.Need(t, kerneltest.AVX512)
-	const most = 5 // blocks
-	src := kerneltest.NewGuard[float32](t, 33*(64*most+3))
-	dst := kerneltest.NewGuard[uint8](t, most*ref.BlockRecord(64, 32))
-	rng := kerneltest.Rand(1)
-	specials := kerneltest.Specials()
-	n := 0
-	for _, mr := range []int{1, 2, 4, 6, 12, 31, 32} {
-		for _, block := range []int{32, 64} {
-			for k := 0; k <= most*block; k += block {
-				for _, rows := range []int{0, 1, mr / 2, mr - 1, mr} {
-					n++
-					ld := k + n%4
-					x := intRows(rng, 1, (max(1, rows)*ld+block)/block*block, block, intNumbers{extreme: n%5 == 0, special: n%3 == 0})
-					for i := range x {
-						switch {
-						case n%4 == 1 && rng.IntN(20) == 0:
-							x[i] = specials[rng.IntN(len(specials))]
-						case n%4 == 2: // whole codes and halves, if one is the largest
-							x[i] = float32(rng.IntN(509)-254) / 2
-						}
-					}
-					x = x[:max(0, (rows-1)*ld+k)]
-					place := kerneltest.Places[n%len(kerneltest.Places)]
-					flip := n % 2 * 0x80
-					got := dst.Slice(k/block*ref.BlockRecord(block, mr), place)
-					want := slices.Clone(got)
-					ref.QuantizeRows(want, x, ld, rows, k, block, mr, byte(flip))
-					from := src.Copy(x, place)
-					if len(x) == 0 {
-						from = make([]float32, 1)
-					}
-					if len(got) == 0 {
-						got = make([]byte, 1)
-					}
-					QuantizeRowsAVX512(&got[0], &from[0], ld, rows, k, block, mr, flip)
-					if len(want) > 0 {
-						kerneltest.Equal(t, fmt.Sprintf("%d of %d rows, %d blocks of %d, %+v", rows, mr, k/block, block, place), got, want)
-					}
-					dst.Check(t)
+var quantizeRows = []struct {
+	isa kerneltest.ISA
+	run func(dst *byte, src *float32, ld, rows, k, block, mr, flip int)
+}{
+	{kerneltest.AVX512, QuantizeRowsAVX512},
+	{kerneltest.AVX2, QuantizeRowsAVX2},
+}
+
+// quantizeInputs are n numbers, of which pieces of 32 differ: normal ones of any
+// scale, whole ones whose quotients lie between two codes, ones with special values,
+// and ones around the smallest that counts.
+func quantizeInputs(seed uint64, n int) []float32 {
+	rng := kerneltest.Rand(seed)
+	x, specials := kerneltest.Normal(rng, n), kerneltest.Specials()
+	for at := 0; at < len(x); at += 32 {
+		piece := x[at:min(at+32, len(x))]
+		kind, scale := rng.IntN(9), float32(math.Exp2(float64(rng.IntN(40)-20)))
+		for i := range piece {
+			switch kind {
+			case 0: // halves of codes, if one is the largest
+				piece[i] = float32(rng.IntN(509)-254) / 2
+			case 1:
+				if rng.IntN(8) == 0 {
+					piece[i] = specials[rng.IntN(len(specials))]
 				}
+			case 2:
+				piece[i] = float32(math.Ldexp(1-float64(rng.IntN(2))/(1<<24), -100))
+			case 3:
+				piece[i] *= 0x1p-110
+			case 4:
+				piece[i] = 0
+			case 5: // the largest only
+				piece[i] = float32(math.Copysign(float64(scale), float64(piece[i])))
+			default:
+				piece[i] *= scale
 			}
 		}
+		if kind == 6 {
+			piece[rng.IntN(len(piece))] = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[rng.IntN(3)]
+		}
+	}
+	return x
+}
+
+// TestQuantizeRows: the bytes of the reference for all numbers of rows in a record,
+// and none beside them.
+func TestQuantizeRows(t *testing.T) {
+	const most, pad = 9, 3 // blocks, and between rows
+	for _, q := range quantizeRows {
+		t.Run(string(q.isa), func(t *testing.T) {
+			kerneltest.Need(t, q.isa)
+			src := kerneltest.NewGuard[float32](t, 32*(64*most+pad))
+			dst := kerneltest.NewGuard[uint8](t, most*ref.BlockRecord(64, 32))
+			n := 0
+			for _, mr := range []int{1, 2, 4, 6, 12, 31, 32} {
+				for _, block := range []int{32, 64} {
+					for blocks := 1; blocks <= most; blocks += 1 + blocks/5 {
+						for rows := range mr + 1 {
+							if mr > 12 && rows > 2 && rows < mr-1 && rows != mr/2 {
+								continue
+							}
+							n++
+							k := blocks * block
+							ld := k + n%(pad+1)
+							// The last row ends with its inputs.
+							x := quantizeInputs(uint64(n), max(0, (rows-1)*ld+k))
+							if rows == 0 {
+								x = x[:0]
+							}
+							flip := n % 2 * 0x80
+							for _, place := range []kerneltest.Place{kerneltest.Places[n/2%4], kerneltest.Places[4+n/2%4]} {
+								from, got := src.Copy(x, place), dst.Slice(blocks*ref.BlockRecord(block, mr), place)
+								want := slices.Clone(got)
+								ref.QuantizeRows(want, x, ld, rows, k, block, mr, byte(flip))
+								if rows == 0 {
+									from = make([]float32, 1)
+								}
+								q.run(&got[0], &from[0], ld, rows, k, block, mr, flip)
+								if !kerneltest.Equal(t, fmt.Sprintf("%d of %d rows, %d blocks of %d, %+v", rows, mr, blocks, block, place), got, want) {
+									return
+								}
+								src.Check(t)
+								dst.Check(t)
+							}
+						}
+					}
+				}
+			}
+		})
 	}
 }
 
 func BenchmarkQuantizeRows(b *testing.B) {
-	kerneltest.Need(b, kerneltest.AVX512)
 	const k, block = 2048, 64
-	for _, mr := range []int{1, 12} {
-		b.Run(fmt.Sprintf("tokens=%d", mr), func(b *testing.B) {
-			x := kerneltest.Normal(kerneltest.Rand(1), mr*k)
-			dst := make([]byte, k/block*ref.BlockRecord(block, mr))
-			for b.Loop() {
-				QuantizeRowsAVX512(&dst[0], &x[0], k, mr, k, block, mr, 0)
-			}
-			b.ReportMetric(float64(mr*k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "inputs/ns")
-		})
+	for _, q := range quantizeRows {
+		for _, mr := range []int{1, 6, 12} {
+			b.Run(fmt.Sprintf("%s/tokens=%d", q.isa, mr), func(b *testing.B) {
+				kerneltest.Need(b, q.isa)
+				x := kerneltest.Normal(kerneltest.Rand(1), mr*k)
+				dst := make([]byte, k/block*ref.BlockRecord(block, mr))
+				for b.Loop() {
+					q.run(&dst[0], &x[0], k, mr, k, block, mr, 0)
+				}
+				b.ReportMetric(float64(mr*k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "inputs/ns")
+			})
+		}
 	}
 }

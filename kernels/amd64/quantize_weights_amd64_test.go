@@ -47,11 +47,11 @@ func TestQuantizeWeights(t *testing.T) {
 		t.Run(string(q.isa), func(t *testing.T) {
 			kerneltest.Need(t, q.isa)
 			rng := kerneltest.Rand(1)
-			for _, group := range []int{32, 64} {
+			for _, group := range []int{32, 64, 96, 128} {
 				gx := kerneltest.NewGuard[float32](t, most*group)
 				gc := kerneltest.NewGuard[int8](t, most*group)
 				gs := kerneltest.NewGuard[uint16](t, most)
-				for n := range 4000 {
+				for n := range 2000 {
 					groups, bits := 1+n%most, 8-n/most%2*4
 					x := make([]float32, groups*group)
 					for g := range groups {
@@ -63,7 +63,8 @@ func TestQuantizeWeights(t *testing.T) {
 					}
 					place := kerneltest.Places[n%len(kerneltest.Places)]
 					codes, scales := gc.Slice(len(x), place), gs.Slice(groups, place)
-					done := q.run(&codes[0], &scales[0], &gx.Copy(x, place)[0], groups, group, float32(int(1)<<(bits-1)-1))
+					from := gx.Copy(x, place)
+					done := q.run(&codes[0], &scales[0], &from[0], groups, group, float32(int(1)<<(bits-1)-1))
 					wantCodes, wantScales := make([]int8, len(x)), make([]uint16, groups)
 					want := ref.QuantizeWeights(wantCodes, wantScales, x, group, bits)
 					name := fmt.Sprintf("case %d: %d groups of %d, %d bits", n, groups, group, bits)
@@ -73,6 +74,7 @@ func TestQuantizeWeights(t *testing.T) {
 					if !kerneltest.Equal(t, name, scales[:done], wantScales[:done]) || !kerneltest.Equal(t, name, codes[:done*group], wantCodes[:done*group]) {
 						return
 					}
+					gx.Check(t)
 					gc.Check(t)
 					gs.Check(t)
 				}

@@ -3,40 +3,42 @@ package block
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
-	"armor/kernels"
 	"armor/kernels/internal/kerneltest"
 	"armor/kernels/ref"
 )
 
-// TestAdam: the same bits on every instruction set, whatever the length.
+// TestAdam: the same bits on every instruction set, whatever the length, within
+// guarded memory.
 func TestAdam(t *testing.T) {
-	rng := rand.New(rand.NewPCG(21, 22))
-	for n := range 70 {
-		random := func(scale float64) []float32 {
-			x := make([]float32, n)
-			for i := range x {
-				x[i] = float32(scale * rng.NormFloat64())
+	each(t, func(t *testing.T, m Math) {
+		rng := kerneltest.Rand(21)
+		var guards [4]*kerneltest.Guard[float32]
+		for i := range guards {
+			guards[i] = kerneltest.NewGuard[float32](t, 257)
+		}
+		for n := range 258 {
+			var want, got [4][]float32 // x, down, the first moment and the second
+			for i, scale := range []float32{1, 0.1, 0.01, 1} {
+				want[i] = kerneltest.Normal(rng, n)
+				for k, v := range want[i] {
+					want[i][k] = v * scale
+					if i == 3 {
+						want[i][k] = v * v
+					}
+				}
+				got[i] = guards[i].Copy(want[i], kerneltest.Places[(n+3*i)%len(kerneltest.Places)])
 			}
-			return x
-		}
-		x, down, first, second := random(1), random(0.1), random(0.01), random(1)
-		for i, v := range second {
-			second[i] = v * v
-		}
-		wx, wf, ws := slices.Clone(x), slices.Clone(first), slices.Clone(second)
-		ref.Adam(wx, down, wf, ws, 1e-4, 1.5)
-		for isa := kernels.Ref; isa <= kernels.BestISA(); isa++ {
-			gx, gf, gs := slices.Clone(x), slices.Clone(first), slices.Clone(second)
-			New(isa).Adam(gx, down, gf, gs, 1e-4, 1.5)
-			if !slices.Equal(gx, wx) || !slices.Equal(gf, wf) || !slices.Equal(gs, ws) {
-				t.Fatalf("%v: %d elements differ from the reference", isa, n)
+			ref.Adam(want[0], want[1], want[2], want[3], 1e-4, 1.5)
+			m.Adam(got[0], got[1], got[2], got[3], 1e-4, 1.5)
+			for i, g := range guards {
+				kerneltest.Equal(t, fmt.Sprintf("%d elements, operand %d", n, i), got[i], want[i])
+				g.Check(t)
 			}
 		}
-	}
+	})
 }
 
 // TestAdamKept: as Adam without the gradient of what is not kept, which is then

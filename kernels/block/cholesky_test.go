@@ -100,10 +100,22 @@ func TestTranspose(t *testing.T) {
 	each(t, func(t *testing.T, m Math) {
 		rng := kerneltest.Rand(7)
 		from, to := kerneltest.NewGuard[float32](t, 20000), kerneltest.NewGuard[float32](t, 20000)
-		for _, size := range [][2]int{{0, 3}, {3, 0}, {1, 1}, {3, 17}, {4, 16}, {5, 4}, {9, 33}, {16, 16}, {31, 66}, {128, 130}} {
+		small := [2]*kerneltest.Guard[float32]{kerneltest.NewGuard[float32](t, 1000), kerneltest.NewGuard[float32](t, 1000)}
+		sizes := [][2]int{{0, 3}, {3, 0}, {16, 16}, {31, 66}, {128, 130}}
+		for i := range 9 * 69 { // all remainders
+			sizes = append(sizes, [2]int{1 + i%9, 1 + i/9})
+		}
+		for i, size := range sizes {
 			for n, place := range kerneltest.Places {
 				rows, cols := size[0], size[1]
 				lds, ldd := cols+n%3, rows+n%2
+				from, to := from, to
+				if rows < 10 {
+					from, to = small[0], small[1]
+					if n != i%8 {
+						continue
+					}
+				}
 				values := kerneltest.Normal(rng, rows*cols)
 				src, dst := matrix(from, place, values, rows, cols, lds), matrix(to, place, make([]float32, rows*cols), cols, rows, ldd)
 				want := append([]float32(nil), dst...)
@@ -123,14 +135,22 @@ func TestSquaredError(t *testing.T) {
 		ga, gb := kerneltest.NewGuard[float32](t, 5000), kerneltest.NewGuard[float32](t, 5000)
 		for i, n := range append(kerneltest.Lengths(), 5000) {
 			place := kerneltest.Places[i%8]
-			a, b := ga.Copy(kerneltest.Normal(rng, n), place), gb.Copy(kerneltest.Normal(rng, n), place)
+			values := func() []float32 { return kerneltest.Normal(rng, n) }
+			if i/8%2 == 1 {
+				values = func() []float32 { return kerneltest.Integers(rng, n, 8) }
+			}
+			a, b := ga.Copy(values(), place), gb.Copy(values(), place)
 			want := 0.0
 			for i, v := range a {
 				d := float64(v) - float64(b[i])
 				want += d * d
 			}
+			bound := kerneltest.Bound(32+8, want) // 32 squares in a sum
+			if i/8%2 == 1 {
+				bound = 0
+			}
 			var worst kerneltest.Worst
-			worst.See(n, m.SquaredError(a, b), want, kerneltest.Bound(32+8, want)) // 32 squares in a sum
+			worst.See(n, m.SquaredError(a, b), want, bound)
 			worst.Check(t, "Σ (a-b)²")
 			ga.Check(t)
 			gb.Check(t)

@@ -70,7 +70,8 @@ func QuantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip by
 //   - 2:4: positions, of 32 inputs in a dword of each row [2][16], then the codes
 //     of the kept inputs, in order, as a dense matrix of half as many.
 //
-// Codes are two's complement, see CodeRange. Positions are four bits a
+// Codes are two's complement, see CodeRange, or −128 in dense ones. Scales should be
+// finite: for an infinite one kernels of many tokens may give NaN instead. Positions are four bits a
 // group, the first group lowest, as sparse24.ToPositions gives them.
 func IntTile(bits, inputs, block int, sparse bool) (scales, codes int) {
 	blocks := inputs / block

@@ -63,7 +63,7 @@ func (k *avx2Int) name() string {
 func emitIntAVX2() {
 	var stubs, table bytes.Buffer
 	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
-	fmt.Fprint(&table, header, "package amd64\n\nvar intAVX2Kernels = []intAVX2Kernel{\n")
+	fmt.Fprint(&table, header, "package amd64\n\nvar intAVX2Kernels = []intKernel{\n")
 	for _, sparse := range []bool{false, true} {
 		for _, bits := range []int{8, 4} {
 			kernels := avx2IntFamily(bits, sparse)
@@ -71,12 +71,12 @@ func emitIntAVX2() {
 			for _, k := range kernels {
 				k.out = &body
 				k.emit()
-				fmt.Fprintf(&table, "\t{%q, %d, %v, %d, %d, %d, %s},\n", k.name(), k.bits, k.sparse, k.block, k.tiles, k.tokens, k.family())
 			}
 			fmt.Fprint(&out, header, "#include \"textflag.h\"\n")
 			avx2IntConstants(&out, body.Bytes())
 			out.Write(body.Bytes())
 			avx2IntStubs(&stubs, kernels)
+			intRow(&table, kernels[0].family(), "avx2", bits, sparse, shapes256)
 			kind := "dense"
 			if sparse {
 				kind = "sparse"

@@ -53,7 +53,7 @@ var vnniShapes = map[bool][]intKernel{
 func emitInts() {
 	var stubs, table bytes.Buffer
 	fmt.Fprint(&stubs, header, "package amd64\n\nimport \"unsafe\"\n")
-	fmt.Fprintf(&table, "%spackage amd64\n\nvar vnniKernels = []vnniKernel{\n", header)
+	fmt.Fprintf(&table, "%spackage amd64\n\nvar intVNNIKernels = []intKernel{\n", header)
 	for _, sparse := range []bool{false, true} {
 		for _, bits := range []int{8, 4} {
 			kind := map[bool]string{false: "Dense", true: "Sparse"}[sparse]
@@ -71,12 +71,21 @@ func emitInts() {
 			}
 			write(fmt.Sprintf("%s_int%d_avx512vnni_amd64.s", map[bool]string{false: "dense", true: "sparse"}[sparse], bits), asm.Bytes())
 			chooseInt(&stubs, family, sparse, all)
-			fmt.Fprintf(&table, "\t{%q, %q, %d, %v, %s},\n", family, intISA, bits, sparse, family)
+			intRow(&table, family, intISA, bits, sparse, shapes512)
 		}
 	}
 	fmt.Fprint(&table, "}\n")
 	write("int_vnni_amd64.go", stubs.Bytes())
 	write("int_vnni_table_amd64_test.go", table.Bytes())
+}
+
+// intRow is one family in the tests' table.
+func intRow(b *bytes.Buffer, family, isa string, bits int, sparse bool, shapes []shape) {
+	fmt.Fprintf(b, "\t{%q, %q, %d, %v, [][2]int{", family, isa, bits, sparse)
+	for i, s := range shapes {
+		fmt.Fprintf(b, "%s{%d, %d}", []string{"", ", "}[min(i, 1)], s.tiles, s.tokens)
+	}
+	fmt.Fprintf(b, "}, %s},\n", family)
 }
 
 // chooseInt writes the function that picks a kernel by its shape.

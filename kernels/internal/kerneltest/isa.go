@@ -13,7 +13,7 @@ import (
 type ISA string
 
 const (
-	AVX2       ISA = "avx2"       // AVX2, FMA3, BMI2
+	AVX2       ISA = "avx2"       // AVX2, FMA3, F16C, BMI2
 	AVX512     ISA = "avx512"     // AVX-512 F, BW, VL, DQ
 	AVX512BF16 ISA = "avx512bf16" // AVX512_BF16
 	AMX        ISA = "amx"        // AVX512VNNI, AMX_TILE, AMX_BF16, AMX_INT8, and Linux's permission

@@ -9,7 +9,7 @@ func (i ISA) has() bool {
 	cpu := cpuid.CPU
 	switch i {
 	case AVX2:
-		return cpu.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2)
+		return cpu.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.BMI2)
 	case AVX512:
 		return AVX2.has() && cpu.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512DQ)
 	case AVX512VNNI:

@@ -119,35 +119,81 @@ func loops(body string) string {
 	return `{% for i in range(100000) %}{% for j in range(100000) %}` + body + `{% endfor %}{% endfor %}`
 }
 
-// TestHostile lets every template end in an error, soon and in little memory.
+// TestHostile lets every template end in an error, within its budgets and in little
+// memory. That a budget pays for what is done is TestPaid's.
 func TestHostile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some 15 s, for the templates that use up their budget")
 	}
 	for name, source := range hostile {
-		var before, after goruntime.MemStats
+		var before, compiled goruntime.MemStats
 		goruntime.GC()
 		goruntime.ReadMemStats(&before)
 		peak := watchHeap(t)
-		begin := time.Now()
 		p, err := Compile(source)
+		goruntime.ReadMemStats(&compiled)
+		// A tree has some hundred bytes for a byte of source, an error some more.
+		if got, most := compiled.TotalAlloc-before.TotalAlloc, uint64(1<<20+1000*len(source)); got > most {
+			t.Errorf("%s: compiling %d bytes allocates %d, want at most %d", name, len(source), got, most)
+		}
+		m := newMachine()
 		if err == nil {
 			var text string
-			text, err = p.Render(map[string]Value{"a": int64(1)}, time.Time{})
+			text, err = p.render(m, map[string]Value{"a": int64(1)})
 			if err == nil {
 				t.Errorf("%s: no error but %.60q", name, text)
 			}
 		}
-		took, heap := time.Since(begin), peak()-min(before.HeapAlloc, peak())
-		goruntime.ReadMemStats(&after)
-		if took > 5*time.Second || heap > 256<<20 {
-			t.Errorf("%s: %v and %d MiB", name, took, heap>>20)
+		heap := peak() - min(before.HeapAlloc, peak())
+		if heap > 256<<20 || m.work < 0 || m.memory < 0 {
+			t.Errorf("%s: %d MiB, with %d units of work and %d bytes left", name, heap>>20, m.work, m.memory)
 		}
 		if err != nil && strings.Contains(err.Error(), "internal error") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took > time.Second || heap > 100<<20 {
-			t.Logf("%s: %v, %d MiB: %.100v", name, took, heap>>20, err)
+		if heap > 100<<20 {
+			t.Logf("%s: %d MiB: %.100v", name, heap>>20, err)
+		}
+	}
+}
+
+// TestPaid: whatever looks at all of a text, or all elements of a list, takes a unit
+// of work at least for each. So no loop does more than the budget allows.
+func TestPaid(t *testing.T) {
+	for _, source := range []string{
+		`'b' in s`, `s.split()`, `s.split('b')`, `s.rsplit('b')`, `s.splitlines()`, `spaces.strip()`, `spaces.lstrip()`, `spaces.rstrip()`, `'a'.strip(s ~ 'b')`,
+		`s.upper()`, `s.lower()`, `s.title()`, `s.capitalize()`, `s | upper`, `s | title`, `s | length`, `s[5]`, `s[::-1]`, `s[1:]`,
+		`s.startswith(t)`, `s.endswith(t)`, `s.removeprefix(t)`, `s.removesuffix(t)`, `s == t`, `s < t`, `s in d`, `d[s]`, `d.get(s)`, `{s: 1}`, `strftime_now(s)`,
+		`s ~ ''`, `s + t`, `s * 2`, `s | string`, `[s] | string`, `s | tojson`, `s | replace('a', 'c')`, `s.replace('', 'c')`, `s.find('b')`, `s.count('b')`, `s | trim`,
+		`s | e`, `s | indent`, `s | list`, `s | first`, `s | last`, `s | reverse`, `s | default(1)  ~ 'a'`, `'%s' | format(s)`, `s is eq t`, `s is in d`,
+		`l | sort`, `l | unique | list`, `l | map('string') | list`, `l | map(attribute='a') | list`, `l | select('odd') | list`, `l | rejectattr('a') | list`,
+		`l | join`, `','.join(words)`, `l | reverse | list`, `l[::-1]`, `l + l`, `l * 2`, `l == k`, `l | tojson`, `l | string`, `7 in l`, `range(n) | list`,
+	} {
+		p, err := Compile("{% set x = " + source + " %}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		spent := func(n int) int {
+			text := strings.Repeat("a ", n/2)
+			var numbers, more, words []Value
+			for i := range n {
+				numbers, more, words = append(numbers, int64(-1-i)), append(more, int64(-1-i)), append(words, "")
+			}
+			d := NewDict()
+			d.Set(strings.Clone(text), int64(1))
+			m := newMachine()
+			_, err := p.render(m, map[string]Value{
+				"s": text, "t": strings.Clone(text), "spaces": strings.Repeat(" ", n), "d": d, "n": int64(n),
+				"l": &Seq{items: numbers}, "k": &Seq{items: more}, "words": &Seq{items: words},
+			})
+			if err != nil {
+				t.Logf("%s: %v", source, err)
+			}
+			return maxWork - m.work
+		}
+		const n = 10_000
+		if more := spent(2*n) - spent(n); more < n {
+			t.Errorf("%s: %d more of a text or list cost %d units", source, n, more)
 		}
 	}
 }
