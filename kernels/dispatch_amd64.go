@@ -155,15 +155,21 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 	if sparse {
 		amd64.SparseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	} else {
-		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, len(w), 0)
+		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	}
 }
 
-// diagonal runs the dense kernel on AMX for blocks of tiles with inputs of their own,
-// 2k of them each.
-func (c *CPU) diagonal(w []unsafe.Pointer, tiles, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
-	add := flag(sum)
-	amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, tiles, 4*k)
+// diagonalSums multiplies blocks first … first+n-1 of m, which diagonals takes, by rows of
+// x, where the first of their inputs begins, into y or, with sum, onto it.
+func (c *CPU) diagonalSums(m *packed, first, n, rows int, x []float32, ldx int, y []float32, ldy int, sum bool) {
+	_, _ = x[(rows-1)*ldx+n*m.block-1], y[(rows-1)*ldy+n*m.block-1]
+	amd64.DiagonalBF16BF16AMX(m.tile(first*m.blockTiles()), m.block, n, rows, &x[0], ldx, unsafe.Pointer(&y[0]), ldy, flag(sum))
+}
+
+// diagonalRound does so and rounds to bf16.
+func (c *CPU) diagonalRound(m *packed, first, n, rows int, x []float32, ldx int, z []uint16, ldz int) {
+	_, _ = x[(rows-1)*ldx+n*m.block-1], z[(rows-1)*ldz+n*m.block-1]
+	amd64.DiagonalRoundBF16BF16AMX(m.tile(first*m.blockTiles()), m.block, n, rows, &x[0], ldx, unsafe.Pointer(&z[0]), ldz)
 }
 
 // panels is tiles for many tokens and whole tile lines of inputs. sums, which

@@ -54,7 +54,11 @@ func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *floa
 	panic("kernels: no AMX here")
 }
 
-func (c *CPU) diagonal([]unsafe.Pointer, int, int, unsafe.Pointer, int, int, *float32, int, bool) {
+func (c *CPU) diagonalSums(*packed, int, int, int, []float32, int, []float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
+func (c *CPU) diagonalRound(*packed, int, int, int, []float32, int, []uint16, int) {
 	panic("kernels: no AMX here")
 }
 

@@ -110,11 +110,7 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 			for i := range w {
 				w[i] = m.tile(first*tiles + i)
 			}
-			if m.types.integers() {
-				c.intTiles(m.types, false, w, mr, from, m.steps(), m.quant, &y[0], ldy, add, tiles, f.at(m.block, mr))
-			} else {
-				c.diagonal(w, tiles, mr, from, m.types.pitch(pitched), m.steps(), &y[0], ldy, add)
-			}
+			c.intTiles(m.types, false, w, mr, from, m.steps(), m.quant, &y[0], ldy, add, tiles, f.at(m.block, mr))
 			first += each
 			if n > each {
 				from, y = unsafe.Add(from, f.at(each*m.block, mr)), y[each*m.block:]
@@ -129,14 +125,7 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 
 // joinsBlocks says whether the kernel of a block-diagonal matrix takes several blocks at once.
 func (c *CPU) joinsBlocks(m *packed, tiles, mr int) bool {
-	switch {
-	case !c.listed(m.types, mr) || m.block%tileRows != 0 || tiles > maxList/2:
-		return false
-	case m.types.integers():
-		return true
-	default:
-		return tiles%4 == 0 && m.block%tileLine == 0
-	}
+	return c.listed(m.types, mr) && m.types.integers() && m.block%tileRows == 0 && tiles <= maxList/2
 }
 
 // listed says whether the kernel takes any number of tokens and a list of tiles.
