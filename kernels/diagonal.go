@@ -61,3 +61,9 @@ func (j *linearJob) diagonalsOfA(s *linearScratch, sec *section, ld, first, n, l
 	y := j.dst.data[row*j.dst.ld+sec.first+first:]
 	j.c.diagonalSums(sec.a, first/sec.a.block, n/sec.a.block, rows, s.u, ld, y, j.dst.ld, j.adds())
 }
+
+// diagonalCodes says whether the kernel of small blocks of integers on AMX takes m and so
+// many tokens.
+func (c *CPU) diagonalCodes(m *packed, mr int) bool {
+	return m.types == int8int8 && c.listed(m.types, mr) && m.block == 64 && m.quant == 32 && mr > tileRows
+}

@@ -172,6 +172,13 @@ func (c *CPU) diagonalRound(m *packed, first, n, rows int, x []float32, ldx int,
 	amd64.DiagonalRoundBF16BF16AMX(m.tile(first*m.blockTiles()), m.block, n, rows, &x[0], ldx, unsafe.Pointer(&z[0]), ldz)
 }
 
+// diagonalInts multiplies blocks first … first+n-1 of m, which diagonalCodes takes, by a
+// tile of mr tokens, where the first of their inputs begins, into y or, with sum, onto it.
+func (c *CPU) diagonalInts(m *packed, first, n, mr int, x []byte, y []float32, ldy int, sum bool) {
+	_, _ = x[2*n*ref.BlockRecord(32, mr)-1], y[(mr-1)*ldy+n*m.block-1]
+	amd64.DiagonalInt8AMX(m.tile(first*m.blockTiles()), n, mr, unsafe.Pointer(&x[0]), &y[0], ldy, flag(sum))
+}
+
 // panels is tiles for many tokens and whole tile lines of inputs. sums, which
 // may be y without sum, has room for what is not yet summed up.
 func (c *CPU) panels(sparse bool, w []unsafe.Pointer, tokens int, x unsafe.Pointer, pitch, lines int, sums *float32, ldsums int, y *float32, ldy int, sum bool) {

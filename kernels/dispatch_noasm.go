@@ -58,6 +58,10 @@ func (c *CPU) diagonalSums(*packed, int, int, int, []float32, int, []float32, in
 	panic("kernels: no AMX here")
 }
 
+func (c *CPU) diagonalInts(*packed, int, int, int, []byte, []float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
 func (c *CPU) diagonalRound(*packed, int, int, int, []float32, int, []uint16, int) {
 	panic("kernels: no AMX here")
 }

@@ -103,6 +103,10 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 // blocks that are not whole tiles overlap in y: the next one's are written later.
 func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int, x []byte, pitched int, y []float32, ldy int, add bool) {
 	tiles, f := m.blockTiles(), m.form()
+	if c.diagonalCodes(m, mr) {
+		c.diagonalInts(m, first, n, mr, x, y, ldy, add)
+		return
+	}
 	if c.joinsBlocks(m, tiles, mr) {
 		from := unsafe.Pointer(unsafe.SliceData(x))
 		for each := maxList / tiles; n > 0; n -= each {
