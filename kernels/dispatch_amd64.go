@@ -110,18 +110,18 @@ func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x 
 	}
 }
 
-// quantizeRows makes blocks of integers, see ref.QuantizeRows.
-func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
+// quantizeRows makes blocks of integers, see ref.QuantizeRows; flip may be noSums.
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr, flip int) {
 	if rows > 0 && k > 0 {
 		_, _ = dst[k/block*ref.BlockRecord(block, mr)-1], src[(rows-1)*ld+k-1]
 	}
 	switch {
 	case c.isa >= AVX512 && rows > 0 && k > 0:
-		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, flip)
 	case c.isa == AVX2 && rows > 0 && k > 0:
-		amd64.QuantizeRowsAVX2(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+		amd64.QuantizeRowsAVX2(&dst[0], &src[0], ld, rows, k, block, mr, flip)
 	default:
-		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, byte(max(flip, 0)))
 	}
 }
 

@@ -36,8 +36,8 @@ func (c *CPU) intTiles(denseTypes, bool, []unsafe.Pointer, int, unsafe.Pointer, 
 	panic("kernels: no AMX here")
 }
 
-func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
-	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr, flip int) {
+	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, byte(max(flip, 0)))
 }
 
 func (c *CPU) quantizeWeights(codes []int8, scales []uint16, x []float32, group, bits int) (done int) {

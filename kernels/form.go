@@ -48,8 +48,11 @@ func (f form) at(k, mr int) int {
 // by pitched inputs has them. line has room for one row.
 func (c *CPU) fill(f form, dst []byte, pitched int, src []float32, ld, rows, k, mr int, line []byte) {
 	if f.types.integers() {
-		flip := byte(0)
-		if f.u8 && c.takesU8(mr) {
+		flip := 0
+		switch {
+		case c.listed(int8int8, mr):
+			flip = noSums
+		case f.u8 && c.takesU8(mr):
 			flip = 0x80
 		}
 		c.quantizeRows(dst, src, ld, rows, k, f.block, mr, flip)
@@ -57,6 +60,9 @@ func (c *CPU) fill(f form, dst []byte, pitched int, src []float32, ld, rows, k, 
 	}
 	c.activations(f.types, f.quads, dst, f.types.pitch(pitched), src, ld, rows, k, mr, line)
 }
+
+// noSums is for kernels that read no sums of codes: those on AMX.
+const noSums = -1
 
 // maxList bounds the row tiles that a kernel on AMX takes at once.
 const maxList = 16

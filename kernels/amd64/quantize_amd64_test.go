@@ -38,10 +38,10 @@ func TestQuantizeRows(t *testing.T) {
 					}
 					x = x[:max(0, (rows-1)*ld+k)]
 					place := kerneltest.Places[n%len(kerneltest.Places)]
-					flip := n % 2 * 0x80
+					flip := [...]int{0, 0x80, -1}[n/3%3]
 					got := dst.Slice(k/block*ref.BlockRecord(block, mr), place)
 					want := slices.Clone(got)
-					ref.QuantizeRows(want, x, ld, rows, k, block, mr, byte(flip))
+					ref.QuantizeRows(want, x, ld, rows, k, block, mr, byte(max(flip, 0)))
 					from := src.Copy(x, place)
 					if len(x) == 0 {
 						from = make([]float32, 1)
@@ -50,6 +50,9 @@ func TestQuantizeRows(t *testing.T) {
 						got = make([]byte, 1)
 					}
 					QuantizeRowsAVX512(&got[0], &from[0], ld, rows, k, block, mr, flip)
+					for end := ref.BlockRecord(block, mr); flip == -1 && end <= len(want); end += ref.BlockRecord(block, mr) {
+						copy(want[end-4*mr:end], got[end-4*mr:]) // no sums
+					}
 					if len(want) > 0 {
 						kerneltest.Equal(t, fmt.Sprintf("%d of %d rows, %d blocks of %d, %+v", rows, mr, k/block, block, place), got, want)
 					}
