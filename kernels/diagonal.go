@@ -65,5 +65,5 @@ func (j *linearJob) diagonalsOfA(s *linearScratch, sec *section, ld, first, n, l
 // diagonalCodes says whether the kernel of small blocks of integers on AMX takes m and so
 // many tokens.
 func (c *CPU) diagonalCodes(m *packed, mr int) bool {
-	return m.types == int8int8 && c.listed(m.types, mr) && m.block == 64 && m.quant == 32 && mr > tileRows
+	return m.types == int8int8 && c.listed(m.types, mr) && (m.block == 64 || m.block == 128) && m.quant == 64 && mr > tileRows
 }

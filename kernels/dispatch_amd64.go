@@ -175,8 +175,13 @@ func (c *CPU) diagonalRound(m *packed, first, n, rows int, x []float32, ldx int,
 // diagonalInts multiplies blocks first … first+n-1 of m, which diagonalCodes takes, by a
 // tile of mr tokens, where the first of their inputs begins, into y or, with sum, onto it.
 func (c *CPU) diagonalInts(m *packed, first, n, mr int, x []byte, y []float32, ldy int, sum bool) {
-	_, _ = x[2*n*ref.BlockRecord(32, mr)-1], y[(mr-1)*ldy+n*m.block-1]
-	amd64.DiagonalInt8AMX(m.tile(first*m.blockTiles()), n, mr, unsafe.Pointer(&x[0]), &y[0], ldy, flag(sum))
+	_, _ = x[n*m.steps()*ref.BlockRecord(m.quant, mr)-1], y[(mr-1)*ldy+n*m.block-1]
+	w, from := m.tile(first*m.blockTiles()), unsafe.Pointer(&x[0])
+	if m.block == 64 {
+		amd64.Diagonal64Int8AMX(w, n, mr, from, &y[0], ldy, flag(sum))
+	} else {
+		amd64.Diagonal128Int8AMX(w, n, mr, from, &y[0], ldy, flag(sum))
+	}
 }
 
 // panels is tiles for many tokens and whole tile lines of inputs. sums, which

@@ -6,25 +6,26 @@ import (
 	"strings"
 )
 
-// A kernel for A and B of int8, blocks of 64 by groups of 32: two products for each row
-// tile, whose sums are scaled once. A step is a block by 16 tokens; beside its products
-// the sums of the step before are scaled and go to y.
+// A kernel for A and B of int8, blocks of one or two groups of 64, which are a product
+// each for a row tile. A step is four row tiles by 16 tokens; beside its products the sums
+// of the step before are scaled and go to y.
 //
-//	T0, T1 sums of a row tile and group, T4, T5 activations of both groups
+//	T0, T1 sums of a row tile and group, T4, T5 activations of the groups
 //	T2     activations of the last tokens, fewer than 16 perhaps, T3 their sums
 //	T6     weights
-type intDiagonal struct{ tileKernel }
+type intDiagonal struct {
+	tileKernel
+	groups int // of a block
+}
 
 const (
 	intDiagonalParams = "w unsafe.Pointer, blocks, tokens int, x unsafe.Pointer, y *float32, ldy, add int"
-
-	intDiagonalTile  = 64 + 2*512 // scales and codes of 16 rows
-	intDiagonalBlock = 4 * intDiagonalTile
 
 	// Within the frame, from R15, a cache line's start.
 	intDiagonalLeft  = 64  // tokens from the step's first on
 	intDiagonalCount = 72  // tokens of the step before, 0 of none
 	intDiagonalX     = 80  // the block's activations
+	intDiagonalUnits = 120 // of four row tiles that are left
 	intDiagonalScale = 88  // scales of the step's tokens in the first group
 	intDiagonalRow   = 96  // where the block begins in y
 	intDiagonalY     = 104 // where the step's tokens do
@@ -33,16 +34,26 @@ const (
 	intDiagonalFrame = intDiagonalSums + 2*8*1024 + 64
 )
 
-// General registers: SI weights, DX where they are read ahead; DI activations, BX from a
-// token's to the next's, R8 from a group's to the next's; R9 where sums go. Of the step
+// General registers: SI weights, DX where they are read ahead; DI activations, R8 from a
+// group's to the next's; R9 where sums go. Of the step
 // before R10 are the sums, R11 scales of tokens, R12 weights, R13 y, R14 from a token's to
-// the next's. AX is 64, CX is free. Z8–Z15 are scales of rows, Z16–Z23 what less makes.
+// the next's. AX is 64, BX and CX are free. Z8–Z15 are scales of rows, Z16–Z23 what less makes.
 
 func emitIntDiagonal(stubs *bytes.Buffer) {
-	k := &intDiagonal{tileKernel{name: "DiagonalInt8AMX", params: intDiagonalParams,
-		doc: "multiplies blocks of 64 of a block-diagonal matrix, whose tiles follow one\n// another, in groups of 32, by up to 64 tokens. See ref.Int"}}
-	k.emit()
-	write("diagonal_int8_amx_amd64.s", k.out.Bytes())
+	for groups := 1; groups <= 2; groups++ {
+		k := &intDiagonal{tileKernel{params: intDiagonalParams}, groups}
+		k.name = fmt.Sprintf("Diagonal%dInt8AMX", 64*groups)
+		k.doc = fmt.Sprintf("multiplies blocks of %d of a block-diagonal matrix, whose tiles\n// follow one another, in groups of 64, by up to 64 tokens. See ref.Int", 64*groups)
+		k.emit()
+		write(fmt.Sprintf("diagonal%d_int8_amx_amd64.s", 64*groups), k.out.Bytes())
+		k.stub(stubs)
+	}
+}
+
+// tile is the bytes of a row tile, scales and codes.
+func (k *intDiagonal) tile() int { return 64 + 1024*k.groups }
+
+func (k *intDiagonal) stub(stubs *bytes.Buffer) {
 	fmt.Fprintf(stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, k.name, k.params)
 }
 
@@ -74,19 +85,22 @@ func (k *intDiagonal) emit() {
 	// Lines of a block to read ahead in a step.
 	k.p("LEAQ 15(CX), BX")
 	k.p("SHRQ $4, BX")
-	k.p("LEAQ %d(BX), AX", intDiagonalBlock/64-1)
+	k.p("LEAQ %d(BX), AX", 4*k.tile()/64-1)
 	k.p("XORQ DX, DX")
 	k.p("DIVQ BX")
 	k.p("MOVQ AX, %s", local(intDiagonalLines))
 	k.p("MOVQ CX, %s", local(intDiagonalLeft))
 	k.p("MOVQ $0, %s", local(intDiagonalCount))
-	k.p("LEAQ (CX)(CX*4), R8")
+	k.p("LEAQ (CX)(CX*8), R8")
 	k.p("SHLQ $3, R8")
+	k.p("MOVQ %s, R12", arg("blocks"))
+	k.p("IMULQ $%d, R12", k.groups)
+	k.p("MOVQ R12, %s", local(intDiagonalUnits))
 	k.p("MOVQ %s, SI", arg("w"))
-	k.p("LEAQ %d(SI), DX", intDiagonalBlock)
+	k.p("LEAQ %d(SI), DX", 4*k.tile())
 	k.p("MOVQ %s, DI", arg("x"))
 	k.p("MOVQ DI, %s", local(intDiagonalX))
-	k.p("SHLQ $5, CX")
+	k.p("SHLQ $6, CX")
 	k.p("ADDQ DI, CX")
 	k.p("MOVQ CX, %s", local(intDiagonalScale))
 	k.p("MOVQ %s, R12", arg("y"))
@@ -97,7 +111,6 @@ func (k *intDiagonal) emit() {
 	k.p("LEAQ %d(R15), R9", intDiagonalSums)
 	k.p("LEAQ %d(R15), R10", intDiagonalSums+8*1024)
 	k.p("MOVQ $64, AX")
-	k.p("MOVQ $32, BX")
 
 	k.label("loop")
 	k.readAhead()
@@ -131,23 +144,31 @@ func (k *intDiagonal) emit() {
 	k.p("JLE block")
 	k.p("MOVQ $16, %s", local(intDiagonalCount))
 	k.p("MOVQ CX, %s", local(intDiagonalLeft))
-	k.p("ADDQ $512, DI")
+	k.p("ADDQ $1024, DI")
 	k.p("ADDQ $64, %s", local(intDiagonalScale))
 	k.p("MOVQ R14, CX")
 	k.p("SHLQ $4, CX")
 	k.p("ADDQ CX, %s", local(intDiagonalY))
 	k.p("JMP loop")
 	k.label("block")
-	k.p("DECQ %s", arg("blocks"))
+	k.p("DECQ %s", local(intDiagonalUnits))
 	k.p("JZ last")
-	k.p("ADDQ $%d, SI", intDiagonalBlock)
-	k.p("LEAQ %d(SI), DX", intDiagonalBlock)
+	k.p("ADDQ $%d, SI", 4*k.tile())
+	k.p("LEAQ %d(SI), DX", 4*k.tile())
 	k.p("MOVQ %s, DI", local(intDiagonalX))
-	k.p("LEAQ (DI)(R8*2), DI")
+	if k.groups == 2 { // every second time
+		k.p("TESTQ $1, %s", local(intDiagonalUnits))
+		k.p("JNZ same")
+		k.p("ADDQ R8, DI")
+	}
+	k.p("ADDQ R8, DI")
 	k.p("MOVQ DI, %s", local(intDiagonalX))
+	if k.groups == 2 {
+		k.label("same")
+	}
 	k.p("MOVQ %s, CX", arg("tokens"))
 	k.p("MOVQ CX, %s", local(intDiagonalLeft))
-	k.p("SHLQ $5, CX")
+	k.p("SHLQ $6, CX")
 	k.p("ADDQ DI, CX")
 	k.p("MOVQ CX, %s", local(intDiagonalScale))
 	k.p("MOVQ %s, CX", local(intDiagonalRow))
@@ -166,8 +187,8 @@ func (k *intDiagonal) emit() {
 func (k *intDiagonal) constants() {
 	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
 	cfg[0] = 1
-	for t, size := range [...][2]byte{{64, 16}, {64, 16}, {32, 16}, {64, 16}, {32, 16}, {32, 16}, {64, 8}} {
-		cfg[16+2*t], cfg[48+t] = size[0], size[1]
+	for t := range 7 {
+		cfg[16+2*t], cfg[48+t] = 64, 16
 	}
 	words := make([]uint32, 16)
 	for i, b := range cfg {
@@ -196,20 +217,25 @@ func (k *intDiagonal) products(even, odd, first, second int) (parts []func()) {
 			base = "CX"
 			k.p("LEAQ (DI)(R8*1), CX")
 		}
-		k.load(groups[group], base, "BX", 0)
+		k.load(groups[group], base, "AX", 0)
 	}
 	store := func(i int) { k.storeTile(sums[i%2], "R9", "AX", 1024*i) }
 	if first != second {
-		parts = append(parts, func() { load(0); load(1) })
-	}
-	for i := range 8 {
 		parts = append(parts, func() {
+			for group := range k.groups {
+				load(group)
+			}
+		})
+	}
+	for i := range 4 * k.groups {
+		parts = append(parts, func() {
+			tile, group := i/k.groups, i%k.groups
 			if first == second {
-				load(i % 2)
+				load(group)
 			}
 			k.zero(sums[i%2])
-			k.load(6, "SI", "AX", intDiagonalTile*(i/2)+64+512*(i%2))
-			k.dotInt(sums[i%2], groups[i%2], 6)
+			k.load(6, "SI", "AX", k.tile()*tile+64+1024*group)
+			k.dotInt(sums[i%2], groups[group], 6)
 			switch {
 			case even == odd:
 				store(i)
@@ -220,7 +246,7 @@ func (k *intDiagonal) products(even, odd, first, second int) (parts []func()) {
 	}
 	return append(parts, func() {
 		if even != odd {
-			store(7)
+			store(4*k.groups - 1)
 		}
 		for _, t := range []int{even, odd, first, second, 6} {
 			k.zero(t)
@@ -230,8 +256,8 @@ func (k *intDiagonal) products(even, odd, first, second int) (parts []func()) {
 
 // scales loads those of rows.
 func (k *intDiagonal) scales() {
-	for i := range 8 {
-		k.p("VCVTPH2PS %d(R12), Z%d", intDiagonalTile*(i/2)+32*(i%2), 8+i)
+	for i := range 4 * k.groups {
+		k.p("VCVTPH2PS %d(R12), Z%d", k.tile()*(i/k.groups)+32*(i%k.groups), 8+i)
 		k.p("VMULPS.BCST less<>(SB), Z%d, Z%d", 8+i, 16+i)
 	}
 }
@@ -240,17 +266,21 @@ func (k *intDiagonal) scales() {
 func (k *intDiagonal) put(token int, place string) (parts []func()) {
 	parts = append(parts, func() {
 		k.p("VBROADCASTSS %d(R11), Z0", 4*token)
-		k.p("VBROADCASTSS %d(R11)(R8*1), Z1", 4*token)
+		if k.groups == 2 {
+			k.p("VBROADCASTSS %d(R11)(R8*1), Z1", 4*token)
+		}
 	})
 	for tile := range 4 {
 		parts = append(parts, func() {
-			for group := range 2 {
-				i, v := 2*tile+group, 2+group
+			for group := range k.groups {
+				i, v := k.groups*tile+group, 2+group
 				k.p("VPADDD %d(R10)%s, Z31, Z%d", 1024*i+64*token, place, v)
 				k.p("VFMADD213PS Z%d, Z%d, Z%d", 16+i, 8+i, v)
 			}
 			k.p("VFMADD213PS Z30, Z0, Z2")
-			k.p("VFMADD231PS Z3, Z1, Z2")
+			if k.groups == 2 {
+				k.p("VFMADD231PS Z3, Z1, Z2")
+			}
 			k.p("VADDPS %d(R13), Z2, K1, Z2", 64*tile)
 			k.p("VMOVUPS Z2, %d(R13)", 64*tile)
 			if tile == 3 {
