@@ -33,6 +33,9 @@ func (j *linearJob) spanOf(s *set) span {
 	tiles, want := j.plan.tiles(), 4*j.c.pool.workers
 	fills, least := j.fills(s), blocksPerTask(s.block)
 	chunk := fills * max(1, tiles/(fills*want))
+	if j.diagonalsB(s) {
+		chunk = max(chunk, min(diagonalTiles, tiles))
+	}
 	units := j.g.in / s.block
 	parts := ceil(want, ceil(tiles, chunk))
 	return span{units: units, per: least * max(1, units/(least*parts)), tiles: tiles, chunk: chunk}
@@ -76,6 +79,10 @@ func (j *linearJob) fills(s *set) int {
 func (j *linearJob) blocksOfB(s *linearScratch, t *set, first, end, lo, hi int) {
 	row := lo * j.plan.big
 	j.scales(s, row, min(hi*j.plan.big, j.plan.rows)-row)
+	if j.diagonalsB(t) {
+		j.diagonalsOfB(s, t, first, end, lo, hi)
+		return
+	}
 	step := j.fills(t)
 	for n := j.blocksPacked(t); first < end; first += n {
 		n = min(n, end-first)
@@ -142,6 +149,10 @@ func (j *linearJob) unitsOfA(s *linearScratch, sec *section, first, n int) {
 		for t := 0; t < tiles; t += step {
 			y := s.u[t*tileRows:]
 			j.products(s, sec, first/tileRows+t, min(step, tiles-t), lo, hi, y, ld, y, ld, false)
+		}
+		if j.c.diagonals(sec.a) {
+			j.diagonalsOfA(s, sec, ld, first, n, lo, hi)
+			continue
 		}
 		for i := lo; i < hi; i++ {
 			row, rows, mr := j.plan.tile(i)

@@ -85,11 +85,14 @@ func BenchmarkArmor(b *testing.B) {
 	}
 }
 
-// BenchmarkArmorPrefill runs a dense layer of an 8B model, a 2:4 core and whole
+// armorShapes are outputs and inputs of layers of the shape of Llama 3.2 1B.
+var armorShapes = [][2]int{{2048, 2048}, {16384, 2048}, {2048, 8192}}
+
+// BenchmarkArmorPrefill runs a dense layer of an 8B or 1B model, a 2:4 core and whole
 // ARMOR of the same shape in turns, 512 tokens, and reports by medians how many
-// times the dense one's speed the others have.
+// times the dense one's speed the others have, and ARMOR's time in the core's.
 func BenchmarkArmorPrefill(b *testing.B) {
-	for _, shape := range [][2]int{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
+	for _, shape := range append([][2]int{{4096, 4096}, {14336, 4096}, {4096, 14336}}, armorShapes...) {
 		for isa := AVX2; isa <= BestISA(); isa++ {
 			benchmarkShape(b, isa, shape[0], shape[1], 512)
 		}
@@ -100,7 +103,9 @@ func BenchmarkArmorPrefill(b *testing.B) {
 func BenchmarkArmorDecode(b *testing.B) {
 	for _, rows := range []int{1, 4, 16, 64} {
 		for isa := AVX2; isa <= BestISA(); isa++ {
-			benchmarkShape(b, isa, 14336, 4096, rows)
+			for _, shape := range append([][2]int{{14336, 4096}}, armorShapes...) {
+				benchmarkShape(b, isa, shape[0], shape[1], rows)
+			}
 		}
 	}
 }
@@ -121,6 +126,7 @@ func benchmarkShape(b *testing.B, isa ISA, out, in, rows int) {
 			b.ReportMetric(2*float64(rows)*float64(out*in)/medians[0].Seconds()/1e9, "dense-GFLOPS")
 			b.ReportMetric(medians[0].Seconds()/medians[1].Seconds(), "core:dense")
 			b.ReportMetric(medians[0].Seconds()/medians[2].Seconds(), "armor:dense")
+			b.ReportMetric(medians[2].Seconds()/medians[1].Seconds(), "armor/core")
 		})
 	}
 }

@@ -110,18 +110,18 @@ func (c *CPU) intTiles(t denseTypes, sparse bool, w []unsafe.Pointer, mr int, x 
 	}
 }
 
-// quantizeRows makes blocks of integers, see ref.QuantizeRows.
-func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
+// quantizeRows makes blocks of integers, see ref.QuantizeRows; flip may be noSums.
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr, flip int) {
 	if rows > 0 && k > 0 {
 		_, _ = dst[k/block*ref.BlockRecord(block, mr)-1], src[(rows-1)*ld+k-1]
 	}
 	switch {
 	case c.isa >= AVX512 && rows > 0 && k > 0:
-		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+		amd64.QuantizeRowsAVX512(&dst[0], &src[0], ld, rows, k, block, mr, flip)
 	case c.isa == AVX2 && rows > 0 && k > 0:
-		amd64.QuantizeRowsAVX2(&dst[0], &src[0], ld, rows, k, block, mr, int(flip))
+		amd64.QuantizeRowsAVX2(&dst[0], &src[0], ld, rows, k, block, mr, flip)
 	default:
-		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+		ref.QuantizeRows(dst, src, ld, rows, k, block, mr, byte(max(flip, 0)))
 	}
 }
 
@@ -155,15 +155,33 @@ func (c *CPU) tiles(sparse bool, w []unsafe.Pointer, mr int, x unsafe.Pointer, p
 	if sparse {
 		amd64.SparseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	} else {
-		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, len(w), 0)
+		amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add)
 	}
 }
 
-// diagonal runs the dense kernel on AMX for blocks of tiles with inputs of their own,
-// 2k of them each.
-func (c *CPU) diagonal(w []unsafe.Pointer, tiles, mr int, x unsafe.Pointer, pitch, k int, y *float32, ldy int, sum bool) {
-	add := flag(sum)
-	amd64.DenseBF16BF16AMX(&w[0], len(w), mr, x, 2*pitch, k, y, ldy, add, tiles, 4*k)
+// diagonalSums multiplies blocks first … first+n-1 of m, which diagonals takes, by rows of
+// x, where the first of their inputs begins, into y or, with sum, onto it.
+func (c *CPU) diagonalSums(m *packed, first, n, rows int, x []float32, ldx int, y []float32, ldy int, sum bool) {
+	_, _ = x[(rows-1)*ldx+n*m.block-1], y[(rows-1)*ldy+n*m.block-1]
+	amd64.DiagonalBF16BF16AMX(m.tile(first*m.blockTiles()), m.block, n, rows, &x[0], ldx, unsafe.Pointer(&y[0]), ldy, flag(sum))
+}
+
+// diagonalRound does so and rounds to bf16.
+func (c *CPU) diagonalRound(m *packed, first, n, rows int, x []float32, ldx int, z []uint16, ldz int) {
+	_, _ = x[(rows-1)*ldx+n*m.block-1], z[(rows-1)*ldz+n*m.block-1]
+	amd64.DiagonalRoundBF16BF16AMX(m.tile(first*m.blockTiles()), m.block, n, rows, &x[0], ldx, unsafe.Pointer(&z[0]), ldz)
+}
+
+// diagonalInts multiplies blocks first … first+n-1 of m, which diagonalCodes takes, by a
+// tile of mr tokens, where the first of their inputs begins, into y or, with sum, onto it.
+func (c *CPU) diagonalInts(m *packed, first, n, mr int, x []byte, y []float32, ldy int, sum bool) {
+	_, _ = x[n*m.steps()*ref.BlockRecord(m.quant, mr)-1], y[(mr-1)*ldy+n*m.block-1]
+	w, from := m.tile(first*m.blockTiles()), unsafe.Pointer(&x[0])
+	if m.block == 64 {
+		amd64.Diagonal64Int8AMX(w, n, mr, from, &y[0], ldy, flag(sum))
+	} else {
+		amd64.Diagonal128Int8AMX(w, n, mr, from, &y[0], ldy, flag(sum))
+	}
 }
 
 // panels is tiles for many tokens and whole tile lines of inputs. sums, which

@@ -36,8 +36,8 @@ func (c *CPU) intTiles(denseTypes, bool, []unsafe.Pointer, int, unsafe.Pointer, 
 	panic("kernels: no AMX here")
 }
 
-func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr int, flip byte) {
-	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, flip)
+func (c *CPU) quantizeRows(dst []byte, src []float32, ld, rows, k, block, mr, flip int) {
+	ref.QuantizeRows(dst, src, ld, rows, k, block, mr, byte(max(flip, 0)))
 }
 
 func (c *CPU) quantizeWeights(codes []int8, scales []uint16, x []float32, group, bits int) (done int) {
@@ -54,7 +54,15 @@ func (c *CPU) tiles(bool, []unsafe.Pointer, int, unsafe.Pointer, int, int, *floa
 	panic("kernels: no AMX here")
 }
 
-func (c *CPU) diagonal([]unsafe.Pointer, int, int, unsafe.Pointer, int, int, *float32, int, bool) {
+func (c *CPU) diagonalSums(*packed, int, int, int, []float32, int, []float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
+func (c *CPU) diagonalInts(*packed, int, int, int, []byte, []float32, int, bool) {
+	panic("kernels: no AMX here")
+}
+
+func (c *CPU) diagonalRound(*packed, int, int, int, []float32, int, []uint16, int) {
 	panic("kernels: no AMX here")
 }
 

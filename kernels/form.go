@@ -48,8 +48,11 @@ func (f form) at(k, mr int) int {
 // by pitched inputs has them. line has room for one row.
 func (c *CPU) fill(f form, dst []byte, pitched int, src []float32, ld, rows, k, mr int, line []byte) {
 	if f.types.integers() {
-		flip := byte(0)
-		if f.u8 && c.takesU8(mr) {
+		flip := 0
+		switch {
+		case c.listed(int8int8, mr):
+			flip = noSums
+		case f.u8 && c.takesU8(mr):
 			flip = 0x80
 		}
 		c.quantizeRows(dst, src, ld, rows, k, f.block, mr, flip)
@@ -57,6 +60,9 @@ func (c *CPU) fill(f form, dst []byte, pitched int, src []float32, ld, rows, k, 
 	}
 	c.activations(f.types, f.quads, dst, f.types.pitch(pitched), src, ld, rows, k, mr, line)
 }
+
+// noSums is for kernels that read no sums of codes: those on AMX.
+const noSums = -1
 
 // maxList bounds the row tiles that a kernel on AMX takes at once.
 const maxList = 16
@@ -103,6 +109,10 @@ func (c *CPU) product(list *[maxList]unsafe.Pointer, m *packed, t, n, mr int, x 
 // blocks that are not whole tiles overlap in y: the next one's are written later.
 func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int, x []byte, pitched int, y []float32, ldy int, add bool) {
 	tiles, f := m.blockTiles(), m.form()
+	if c.diagonalCodes(m, mr) {
+		c.diagonalInts(m, first, n, mr, x, y, ldy, add)
+		return
+	}
 	if c.joinsBlocks(m, tiles, mr) {
 		from := unsafe.Pointer(unsafe.SliceData(x))
 		for each := maxList / tiles; n > 0; n -= each {
@@ -110,11 +120,7 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 			for i := range w {
 				w[i] = m.tile(first*tiles + i)
 			}
-			if m.types.integers() {
-				c.intTiles(m.types, false, w, mr, from, m.steps(), m.quant, &y[0], ldy, add, tiles, f.at(m.block, mr))
-			} else {
-				c.diagonal(w, tiles, mr, from, m.types.pitch(pitched), m.steps(), &y[0], ldy, add)
-			}
+			c.intTiles(m.types, false, w, mr, from, m.steps(), m.quant, &y[0], ldy, add, tiles, f.at(m.block, mr))
 			first += each
 			if n > each {
 				from, y = unsafe.Add(from, f.at(each*m.block, mr)), y[each*m.block:]
@@ -129,14 +135,7 @@ func (c *CPU) blocks(list *[maxList]unsafe.Pointer, m *packed, first, n, mr int,
 
 // joinsBlocks says whether the kernel of a block-diagonal matrix takes several blocks at once.
 func (c *CPU) joinsBlocks(m *packed, tiles, mr int) bool {
-	switch {
-	case !c.listed(m.types, mr) || m.block%tileRows != 0 || tiles > maxList/2:
-		return false
-	case m.types.integers():
-		return true
-	default:
-		return tiles%4 == 0 && m.block%tileLine == 0
-	}
+	return c.listed(m.types, mr) && m.types.integers() && m.block%tileRows == 0 && tiles <= maxList/2
 }
 
 // listed says whether the kernel takes any number of tokens and a list of tiles.

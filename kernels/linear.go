@@ -210,6 +210,9 @@ func (j *linearJob) prepare() {
 		n, tokens := j.blocksPacked(s)*s.block, big*j.fills(s)
 		columns, line = max(columns, j.blocksAtOnce(s)*s.block+tileRows), max(line, n)
 		y, xs = max(y, tokens), max(xs, big*n)
+		if j.diagonalsB(s) {
+			xs = max(xs, big*columnsPacked)
+		}
 		panel = max(panel, j.fills(s)*roundUp(s.form.size(n, big), cacheLine))
 		scales = max(scales, j.spanOf(s).chunk*big)
 	}

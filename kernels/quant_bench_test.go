@@ -13,7 +13,7 @@ func BenchmarkQuantPrefill(b *testing.B) {
 	const rows, block = 512, 64
 	for _, shape := range []struct{ out, in int }{{4096, 4096}, {14336, 4096}, {4096, 14336}} {
 		for _, bits := range []int{8, 4} {
-			wrappers := Quant{8, 32}
+			wrappers := Quant{8, 64} // as models have them
 			dense := Part{W: newCoded(1, shape.out, shape.in, Quant{bits, 32}), Quant: Quant{bits, 32}}
 			core := Part{Core: newCodedCore(2, shape.out, shape.in, Quant{bits, 64}), Quant: Quant{bits, 64}}
 			whole := core

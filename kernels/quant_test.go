@@ -203,7 +203,11 @@ func TestQuantArmor(t *testing.T) {
 					var a, b *coded
 					if wrappers == (Quant{}) {
 						rng := kerneltest.Rand(4)
-						part.A, part.B = &plain{out, 96, truncated(rng, out*96)}, &plain{in, 32, truncated(rng, in*32)}
+						ofA, ofB := 96, 32
+						if rows%2 == 1 { // for which AMX has kernels of their own
+							ofA, ofB = 64, 128
+						}
+						part.A, part.B = &plain{out, ofA, truncated(rng, out*ofA)}, &plain{in, ofB, truncated(rng, in*ofB)}
 					} else {
 						a, b = newCoded(5, out, 64, wrappers), newCoded(6, in, 192, wrappers)
 						part.A, part.B = a, b

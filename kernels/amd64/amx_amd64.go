@@ -7,13 +7,11 @@ package amd64
 import "unsafe"
 
 // DenseBF16BF16AMX multiplies dense weight tiles, w[tiles], by up to 32 tokens;
-// k counts pairs of inputs. After every so many tiles, a multiple of 4 unless it is
-// not below tiles, x is step bytes further on, and k then a multiple of 16.
-// See ref.DenseBF16BF16.
+// k counts pairs of inputs. See ref.DenseBF16BF16.
 // Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW.
 //
 //go:noescape
-func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int, every, step int)
+func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int)
 
 // SparseBF16BF16AMX multiplies 2:4 weight tiles, w[tiles], by up to 32 tokens;
 // k counts groups of inputs. See ref.DenseBF16BF16 and SparseTile.
@@ -42,3 +40,16 @@ func SparsePanelBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Point
 //
 //go:noescape
 func SumBF16BF16AMX(w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int)
+
+// DiagonalBF16BF16AMX multiplies blocks, of 64 or 128, of a block-diagonal matrix, whose weight
+// tiles follow one another, by any number of tokens, f32 that are rounded. See ref.DenseBF16BF16.
+// Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW, AVX512_BF16.
+//
+//go:noescape
+func DiagonalBF16BF16AMX(w unsafe.Pointer, block, blocks, tokens int, x *float32, ldx int, y unsafe.Pointer, ldy, add int)
+
+// DiagonalRoundBF16BF16AMX does so and rounds the sums to bf16, y. See DiagonalBF16BF16AMX.
+// Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW, AVX512_BF16.
+//
+//go:noescape
+func DiagonalRoundBF16BF16AMX(w unsafe.Pointer, block, blocks, tokens int, x *float32, ldx int, y unsafe.Pointer, ldy int)

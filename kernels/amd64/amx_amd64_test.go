@@ -29,7 +29,7 @@ type tileKind struct {
 var tileKinds = []tileKind{
 	{"dense", 2, 1, 32,
 		func(o *tileCase, w []unsafe.Pointer, x unsafe.Pointer, y *float32, add int) {
-			DenseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/2, y, o.ldy, add, o.tiles, 0)
+			DenseBF16BF16AMX(&w[0], o.tiles, o.tokens, x, 2*o.ldx, o.in/2, y, o.ldy, add)
 		},
 		denseTiles},
 	{"sparse", 4, 1, 32,
@@ -356,33 +356,6 @@ func BenchmarkAMX(b *testing.B) {
 				flops := 2 * float64(in) * float64(16*tiles) * float64(tokens)
 				b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
 			})
-		}
-	}
-}
-
-// TestAMXDiagonal: every so many tiles have inputs of their own.
-func TestAMXDiagonal(t *testing.T) {
-	kerneltest.Need(t, kerneltest.AMX)
-	for _, in := range []int{32, 64, 96} {
-		for _, every := range []int{2, 4, 8} {
-			for tokens := 1; tokens <= 32; tokens += 5 {
-				const blocks = 3
-				o := newTileCase("dense", kerneltest.Rand(uint64(in+tokens)), every*blocks, tokens, in, func() float32 { return float32(tokens%5) - 1.5 })
-				rng := kerneltest.Rand(1)
-				o.ldx = blocks * in
-				o.x = make([]uint16, tokens*o.ldx)
-				for i := range o.x {
-					o.x[i] = ref.BF16Bits(float32(rng.NormFloat64()))
-				}
-				got, want := slices.Clone(o.y), slices.Clone(o.y)
-				var at []unsafe.Pointer
-				for i, w := range o.words() {
-					at = append(at, unsafe.Pointer(&w[0]))
-					ref.DenseBF16BF16(w, o.x[i/every*in:], o.ldx, in/2, tokens, want[16*i:], o.ldy, true)
-				}
-				DenseBF16BF16AMX(&at[0], len(at), tokens, unsafe.Pointer(&o.x[0]), 2*o.ldx, in/2, &got[0], o.ldy, 1, every, 2*in)
-				kerneltest.Equal(t, fmt.Sprintf("%d inputs, every %d tiles, %d tokens", in, every, tokens), got, want)
-			}
 		}
 	}
 }

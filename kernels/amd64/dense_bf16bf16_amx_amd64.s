@@ -22,8 +22,8 @@ DATA config<>+56(SB)/4, $0x00000000
 DATA config<>+60(SB)/4, $0x00000000
 GLOBL config<>(SB), RODATA|NOPTR, $64
 
-// func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int, every, step int)
-TEXT ·DenseBF16BF16AMX(SB), 0, $3224-88
+// func DenseBF16BF16AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int)
+TEXT ·DenseBF16BF16AMX(SB), 0, $3224-72
 	LEAQ 63(SP), R15
 	ANDQ $-64, R15
 	VMOVDQU64 config<>(SB), Z0
@@ -52,8 +52,6 @@ rows:
 	MOVQ ldy+56(FP), R14
 	SHLQ $2, R14
 	MOVQ $64, AX
-	MOVQ every+72(FP), R8
-	MOVQ R8, left-8(SP)
 	MOVQ k+40(FP), CX
 	ANDQ $15, CX
 	JZ start
@@ -81,8 +79,6 @@ start:
 	JGT pairs
 	CMPQ k+40(FP), $128
 	JLT pairs
-	CMPQ step+80(FP), $0
-	JNE pairs
 
 tiles4:
 	SUBQ $4, tiles+8(FP)
@@ -444,12 +440,6 @@ tiles4half0stored:
 	LONG $0x497be2c4; BYTE $0xf0 // TILEZERO T6
 	ADDQ $256, R13
 	ADDQ $32, w+0(FP)
-	SUBQ $4, left-8(SP)
-	JG tiles4
-	MOVQ every+72(FP), R8
-	MOVQ R8, left-8(SP)
-	MOVQ step+80(FP), R8
-	ADDQ R8, x+24(FP)
 	JMP tiles4
 
 tiles4back:
@@ -868,12 +858,6 @@ tiles2half1stored:
 tiles2next:
 	ADDQ $128, R13
 	ADDQ $16, w+0(FP)
-	SUBQ $2, left-8(SP)
-	JG tiles2
-	MOVQ every+72(FP), R8
-	MOVQ R8, left-8(SP)
-	MOVQ step+80(FP), R8
-	ADDQ R8, x+24(FP)
 	JMP tiles2
 
 tiles2back:
@@ -1134,12 +1118,6 @@ tiles1half1stored:
 tiles1next:
 	ADDQ $64, R13
 	ADDQ $8, w+0(FP)
-	SUBQ $1, left-8(SP)
-	JG tiles1
-	MOVQ every+72(FP), R8
-	MOVQ R8, left-8(SP)
-	MOVQ step+80(FP), R8
-	ADDQ R8, x+24(FP)
 	JMP tiles1
 
 done:

@@ -35,3 +35,17 @@ func SparseInt8AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, bl
 //
 //go:noescape
 func SparseInt4AMX(w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int)
+
+// Diagonal64Int8AMX multiplies blocks of 64 of a block-diagonal matrix, whose tiles
+// follow one another, in groups of 64, by up to 64 tokens. See ref.Int.
+// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.
+//
+//go:noescape
+func Diagonal64Int8AMX(w unsafe.Pointer, blocks, tokens int, x unsafe.Pointer, y *float32, ldy, add int)
+
+// Diagonal128Int8AMX multiplies blocks of 128 of a block-diagonal matrix, whose tiles
+// follow one another, in groups of 64, by up to 64 tokens. See ref.Int.
+// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.
+//
+//go:noescape
+func Diagonal128Int8AMX(w unsafe.Pointer, blocks, tokens int, x unsafe.Pointer, y *float32, ldy, add int)

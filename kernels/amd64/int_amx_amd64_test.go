@@ -144,7 +144,7 @@ func BenchmarkIntAMX(b *testing.B) {
 			})
 			if tokens <= 32 {
 				bench("DenseBF16", 32*in, func(at []unsafe.Pointer) {
-					DenseBF16BF16AMX(&at[0], list, tokens, unsafe.Pointer(&x[0]), ldx, in/2, &y[0], 16*list, 0, list, 0)
+					DenseBF16BF16AMX(&at[0], list, tokens, unsafe.Pointer(&x[0]), ldx, in/2, &y[0], 16*list, 0)
 				})
 				positions, values := ref.SparseTile(16, in)
 				bench("SparseBF16", positions+values, func(at []unsafe.Pointer) {

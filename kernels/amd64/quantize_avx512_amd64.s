@@ -41,6 +41,9 @@ TEXT ·QuantizeRowsAVX512(SB), NOSPLIT, $0-64
 	SHRQ         $32, AX
 	KMOVW        AX, K2
 	MOVQ         flip+56(FP), AX
+	XORL         R15, R15
+	TESTQ        AX, AX
+	CMOVQLT      R15, AX
 	VPBROADCASTB AX, Z27
 	VMOVDQU64    quads<>(SB), Z28
 	MOVL         $0x7fffffff, AX
@@ -120,6 +123,8 @@ block:
 	VPXORD        Z27, Z0, Z0
 	VMOVDQU       Y0, (AX)
 	VEXTRACTI64X4 $1, Z0, (AX)(R11*1)
+	CMPQ          flip+56(FP), $0
+	JLT           pairDone
 	VINSERTI64X4  $1, Y5, Z4, Z6
 	VSHUFI64X2    $0xee, Z5, Z4, Z4
 	VPADDD        Z6, Z4, Z4
@@ -131,11 +136,13 @@ block:
 	VPADDD        Z5, Z4, Z4
 	VMOVD         X4, (R14)(R10*1)
 	VEXTRACTI64X4 $1, Z4, Y5
-	LEAQ          (R14)(R11*1), R14
-	VMOVD         X5, (R14)(R10*1)
+	LEAQ          (R14)(R11*1), R8
+	VMOVD         X5, (R8)(R10*1)
+
+pairDone:
 	ADDQ          $256, R15
 	LEAQ          (AX)(R11*2), AX
-	ADDQ          R11, R14
+	LEAQ          (R14)(R11*2), R14
 	SUBQ          $2, CX
 	JNZ           block
 	JMP           rowDone
@@ -186,6 +193,8 @@ single:
 	VPERMD        Z0, Z28, Z0
 	VPXORD        Z27, Z0, Z0
 	VMOVDQU8      Z0, K1, (AX)
+	CMPQ          flip+56(FP), $0
+	JLT           next
 	VEXTRACTI64X4 $1, Z4, Y5
 	VPADDD        Y5, Y4, Y4
 	VEXTRACTI128  $1, Y4, X5

@@ -2665,7 +2665,7 @@ somemany:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $6
-	JNE notWholemany
+	JNE partmany
 
 stepmany:
 	LEAQ 1024(R14), R12
@@ -3278,8 +3278,6 @@ multipliedmany:
 	DECQ 168(R15)
 	JNZ stepmany
 	JMP steppedmany
-
-notWholemany:
 
 partmany:
 	MOVQ 160(R15), R12
@@ -4018,7 +4016,7 @@ somemost:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE notWholemost
+	JNE partmost
 
 stepmost:
 	LEAQ 1024(R14), R12
@@ -4722,8 +4720,6 @@ multipliedmost:
 	DECQ 168(R15)
 	JNZ stepmost
 	JMP steppedmost
-
-notWholemost:
 
 partmost:
 	MOVQ 160(R15), R12
@@ -5469,7 +5465,7 @@ someall:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE notWholeall
+	JNE partall
 
 stepall:
 	LEAQ 1024(R14), R12
@@ -5993,8 +5989,6 @@ multipliedall:
 	DECQ 168(R15)
 	JNZ stepall
 	JMP steppedall
-
-notWholeall:
 
 partall:
 	MOVQ 160(R15), R12

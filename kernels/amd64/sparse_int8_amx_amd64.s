@@ -2638,7 +2638,7 @@ somemany:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $6
-	JNE notWholemany
+	JNE partmany
 
 stepmany:
 	LEAQ 1024(R14), R12
@@ -3246,8 +3246,6 @@ multipliedmany:
 	DECQ 168(R15)
 	JNZ stepmany
 	JMP steppedmany
-
-notWholemany:
 
 partmany:
 	MOVQ 160(R15), R12
@@ -3981,7 +3979,7 @@ somemost:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE notWholemost
+	JNE partmost
 
 stepmost:
 	LEAQ 1024(R14), R12
@@ -4679,8 +4677,6 @@ multipliedmost:
 	DECQ 168(R15)
 	JNZ stepmost
 	JMP steppedmost
-
-notWholemost:
 
 partmost:
 	MOVQ 160(R15), R12
@@ -5421,7 +5417,7 @@ someall:
 	MOVQ R12, 192(R15)
 	ADDQ 160(R15), R12
 	CMPQ R12, $8
-	JNE notWholeall
+	JNE partall
 
 stepall:
 	LEAQ 1024(R14), R12
@@ -5939,8 +5935,6 @@ multipliedall:
 	DECQ 168(R15)
 	JNZ stepall
 	JMP steppedall
-
-notWholeall:
 
 partall:
 	MOVQ 160(R15), R12

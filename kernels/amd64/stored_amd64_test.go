@@ -82,3 +82,27 @@ func TestBitFields(t *testing.T) {
 		gs.Check(t)
 	}
 }
+
+// TestFromF16: float16 of every kind, with the same bits, and nothing beside them.
+func TestFromF16(t *testing.T) {
+	kerneltest.Need(t, kerneltest.AVX2)
+	const most = 33 // eights
+	gd, gs := kerneltest.NewGuard[float32](t, 8*most), kerneltest.NewGuard[uint16](t, 8*most)
+	next := uint16(0)
+	for n := 1; n <= most; n++ {
+		for _, place := range kerneltest.Places {
+			src, got, want := gs.Slice(8*n, place), gd.Slice(8*n, place), make([]float32, 8*n)
+			for i := range src {
+				src[i] = next
+				next += 57 // odd: all of them
+			}
+			ref.FromF16(want, src)
+			FromF16AVX2(&got[0], &src[0], 8*n)
+			if !kerneltest.Equal(t, fmt.Sprintf("%d eights, %+v", n, place), got, want) {
+				return
+			}
+			gd.Check(t)
+			gs.Check(t)
+		}
+	}
+}

@@ -42,9 +42,7 @@ const (
 
 const (
 	tileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, ldx, k int, y *float32, ldy, add int"
-	// Every so many tiles x goes on by step bytes: the blocks of a diagonal.
-	denseParams = tileParams + ", every, step int"
-	sumParams   = "w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int"
+	sumParams  = "w *unsafe.Pointer, pieces, last, tiles, tokens int, x unsafe.Pointer, ldx int, y *float32, ldy, add int"
 )
 
 // Within the frame, from R15, a cache line's start: the tile configuration, the last
@@ -77,8 +75,8 @@ func (k *tileKernel) frame() int {
 
 func tileKernels() []*tileKernel {
 	return []*tileKernel{
-		{name: "DenseBF16BF16AMX", kind: tileDense, params: denseParams,
-			doc: "multiplies dense weight tiles, w[tiles], by up to 32 tokens;\n// k counts pairs of inputs. After every so many tiles, a multiple of 4 unless it is\n// not below tiles, x is step bytes further on, and k then a multiple of 16.\n// See ref.DenseBF16BF16"},
+		{name: "DenseBF16BF16AMX", kind: tileDense, params: tileParams,
+			doc: "multiplies dense weight tiles, w[tiles], by up to 32 tokens;\n// k counts pairs of inputs. See ref.DenseBF16BF16"},
 		{name: "SparseBF16BF16AMX", kind: tileSparse, params: tileParams,
 			doc: "multiplies 2:4 weight tiles, w[tiles], by up to 32 tokens;\n// k counts groups of inputs. See ref.DenseBF16BF16 and SparseTile"},
 		{name: "DensePanelBF16BF16AMX", kind: tileDense, panel: true, params: panelParams,
@@ -99,6 +97,7 @@ func emitTiles() {
 		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
 		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
 	}
+	emitDiagonals(&stubs)
 	write("amx_amd64.go", stubs.Bytes())
 }
 
@@ -276,12 +275,8 @@ func (k *tileKernel) prologue() {
 	k.p("MOVQ y+%d(FP), R13", k.arg("y"))
 	k.ldy()
 	k.p("MOVQ $64, AX")
-	switch k.kind {
-	case tileSum:
+	if k.kind == tileSum {
 		k.p("MOVQ $0, offset-8(SP)")
-	case tileDense:
-		k.p("MOVQ every+%d(FP), R8", k.arg("every"))
-		k.p("MOVQ R8, left-8(SP)")
 	}
 	if k.kind == tileSparse {
 		k.expansion()
@@ -315,10 +310,6 @@ func (k *tileKernel) prologue() {
 		k.p("JGT pairs")
 		k.p("CMPQ k+%d(FP), $%d", k.arg("k"), longSteps*k.perStep())
 		k.p("JLT pairs")
-	}
-	if k.kind == tileDense {
-		k.p("CMPQ step+%d(FP), $0", k.arg("step"))
-		k.p("JNE pairs")
 	}
 }
 

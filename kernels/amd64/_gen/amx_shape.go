@@ -47,14 +47,6 @@ func (k *tileKernel) shape(tiles, halves int) {
 	default:
 		k.p("ADDQ $%d, w+0(FP)", 8*tiles)
 	}
-	if k.kind == tileDense {
-		k.p("SUBQ $%d, left-8(SP)", tiles)
-		k.p("JG %s", here)
-		k.p("MOVQ every+%d(FP), R8", k.arg("every"))
-		k.p("MOVQ R8, left-8(SP)")
-		k.p("MOVQ step+%d(FP), R8", k.arg("step"))
-		k.p("ADDQ R8, x+%d(FP)", k.arg("x"))
-	}
 	k.p("JMP %s", here)
 	if tiles > 1 {
 		k.label("%sback", here)

@@ -119,11 +119,12 @@ func emitIntTiles() {
 		write(fmt.Sprintf("%s_int%d_amx_amd64.s", strings.ToLower(kind), k.bits), k.out.Bytes())
 		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.tileKernel.name, k.doc, k.tileKernel.name, k.params)
 	}
+	emitIntDiagonal(&stubs)
 	write("int_amx_amd64.go", stubs.Bytes())
 }
 
 // dotInt is VEX.128.F2.0F38.W0 5E: dst in reg, a in rm, b in vvvv.
-func (k *intTile) dotInt(dst, a, b int) {
+func (k *tileKernel) dotInt(dst, a, b int) {
 	k.emitBytes([]byte{0xc4, 0xe2, byte(^b&15<<3) | pF2, 0x5e, byte(0xc0 | dst<<3 | a)}, "TDPBSSD T%d, T%d, T%d", b, a, dst)
 }
 

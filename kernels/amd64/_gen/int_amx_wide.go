@@ -61,21 +61,12 @@ func (k *intTile) wide() {
 	k.p("MOVQ R12, %d(R15)", localBlocks)
 	k.p("ADDQ %d(R15), R12", localAdd)
 	k.p("CMPQ R12, $%d", 2*n)
-	k.jump("JNE", "notWhole")
+	k.jump("JNE", "part")
 	k.at("step")
 	k.stepWide()
 	k.nextStep("step")
 	k.jump("JMP", "stepped")
 
-	k.at("notWhole")
-	if k.pairs() {
-		k.p("CMPQ k+%d(FP), $2", k.arg("k"))
-		k.jump("JNE", "part")
-		k.p("CMPQ R12, $4")
-		k.jump("JNE", "part")
-		k.stepPairs()
-		k.jump("JMP", "stepped")
-	}
 	k.at("part")
 	k.addPart()
 	k.p("DECQ %d(R15)", localBlocks)
@@ -232,54 +223,6 @@ func (k *intTile) stepWide() {
 	k.multiplied("")
 }
 
-// pairs says whether row tiles of two blocks have steps of their own: those of A and B
-// in blocks of 64 inputs, whose scales are of 32.
-func (k *intTile) pairs() bool { return !k.sparse && k.least == 64 }
-
-// stepPairs does the four steps of a row tile of two blocks. Half of a block's A tiles
-// are multiplied in a step, so that tiles and the vector unit have work in all of
-// them. In step j places j/2 are written, which have been read by then.
-func (k *intTile) stepPairs() {
-	for j := range 4 {
-		name := fmt.Sprintf("pair%d", j)
-		if j%2 == 0 {
-			k.prefetches(name)
-			k.loadWeights()
-		}
-		for i := range 16 {
-			k.p("VPXORD Z%d, Z%d, Z%d", i, i, i)
-		}
-		k.p("MOVQ R10, R8")
-		k.p("MOVQ R13, R12")
-		for b := range 2 {
-			k.scale(b)
-			k.less()
-			k.addTile("")
-			h := 2*(j%2) + b
-			k.p("MOVQ R13, R12")
-			for range (j + 1) / 2 {
-				k.p("SUBQ %d(R15), R12", localStride)
-			}
-			for range h {
-				k.p("ADDQ R9, R12")
-			}
-			k.storeTile(h, "R12", "AX", 0)
-			k.multiplyTile(h)
-			k.p("LEAQ (R10)(BX*1), R8")
-			k.p("LEAQ (R13)(R9*1), R12")
-		}
-		if j%2 == 1 {
-			if k.expands() {
-				interleave(k.expand(name))
-			}
-			k.multiplied(name)
-		}
-		k.keepSums(name)
-		k.p("ADDQ %d(R15), R13", localStride)
-		k.p("ADDQ $64, R10")
-	}
-}
-
 // loadSums loads the step's tokens' sums, nothing in a row tile's first chunk.
 func (k *intTile) loadSums(name string) {
 	k.p("MOVQ %d(R15), R12", localAdds)
@@ -335,9 +278,7 @@ func (k *intTile) addTile(end string) {
 		k.enoughWide(i, end)
 		k.addDot("R12", 64*i, "R8", 4*i, fmt.Sprintf("Z%d", i))
 	}
-	if end != "" {
-		k.at(end)
-	}
+	k.at(end)
 }
 
 // addPart adds the sums of a chunk of any number of blocks.
