@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -46,12 +45,10 @@ func hostile(t *testing.T, what string, data []byte, o model.Options) error {
 	t.Helper()
 	var before, after goruntime.MemStats
 	goruntime.ReadMemStats(&before)
-	begin := time.Now()
 	err := loadGGUF(data, o)
-	took := time.Since(begin)
 	goruntime.ReadMemStats(&after)
-	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 || took > 10*time.Second {
-		t.Errorf("%s: allocates %d MiB in %v", what, got>>20, took)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+		t.Errorf("%s: allocates %d MiB", what, got>>20)
 	}
 	if err == nil {
 		return nil

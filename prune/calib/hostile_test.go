@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -159,7 +158,6 @@ func checkFlipped(t *testing.T, whole []byte) {
 		}
 		data[at] ^= byte(1 + r.IntN(255))
 		os.WriteFile(path, data, 0o600)
-		start := time.Now()
 		d, err := Open(path)
 		if err != nil {
 			refused++
@@ -171,9 +169,6 @@ func checkFlipped(t *testing.T, whole []byte) {
 				t.Errorf("byte %d: opened, then: %v", at, err)
 			}
 			d.Close()
-		}
-		if took := time.Since(start); took > 3*time.Second {
-			t.Errorf("byte %d: took %v", at, took)
 		}
 	}
 	if refused == 0 {
