@@ -94,8 +94,7 @@ func emitTiles() {
 	for _, k := range tileKernels() {
 		k.emit()
 		write(strings.ToLower(snake(k.name))+"_amd64.s", k.out.Bytes())
-		needs := "AMX_TILE, AMX_BF16, AVX512F, AVX512BW"
-		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
+		k.stub(&stubs, "AMX_TILE, AMX_BF16, AVX512F, AVX512BW")
 	}
 	emitDiagonals(&stubs)
 	write("amx_amd64.go", stubs.Bytes())
@@ -171,11 +170,48 @@ func (k *tileKernel) dot(dst, a, b int) {
 	k.emitBytes([]byte{0xc4, 0xe2, byte(^b&15<<3) | pF3, 0x5c, byte(0xc0 | dst<<3 | a)}, "TDPBF16PS T%d, T%d, T%d", b, a, dst)
 }
 
-func (k *tileKernel) emit() {
-	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
-	k.constants()
+// release is VEX.128.NP.0F38.W0 49 C0.
+func (k *tileKernel) release() {
+	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+}
+
+// include begins the kernel's file.
+func (k *tileKernel) include() { fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n") }
+
+// text begins the function.
+func (k *tileKernel) text(frame int) {
 	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, k.frame(), 8*args)
+	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, frame, 8*args)
+}
+
+// stub declares it.
+func (k *tileKernel) stub(stubs *bytes.Buffer, needs string) {
+	fmt.Fprintf(stubs, "\n// %s %s.\n// Needs %s.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, needs, k.name, k.params)
+}
+
+// wholeTiles is a configuration of seven tiles of 16 rows of 64 bytes: palette 1; bytes of
+// a row, then rows.
+func wholeTiles() []byte {
+	cfg := make([]byte, 64)
+	cfg[0] = 1
+	for t := range 7 {
+		cfg[16+2*t], cfg[48+t] = 64, 16
+	}
+	return cfg
+}
+
+func (k *tileKernel) config(cfg []byte) {
+	words := make([]uint32, 16)
+	for i, b := range cfg {
+		words[i/4] |= uint32(b) << (i % 4 * 8)
+	}
+	data(&k.out, "config", words)
+}
+
+func (k *tileKernel) emit() {
+	k.include()
+	k.constants()
+	k.text(k.frame())
 	if k.panel {
 		k.panels()
 	} else {
@@ -188,28 +224,17 @@ func (k *tileKernel) emit() {
 		k.shape(1, 2)
 	}
 	k.label("done")
-	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+	k.release()
 	k.p("VZEROUPPER")
 	k.p("RET")
 }
 
 func (k *tileKernel) constants() {
-	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
-	cfg[0] = 1
-	for t := range 7 {
-		cfg[16+2*t], cfg[48+t] = 64, 16
-		if k.kind == tileSum && (t == 4 || t == 5) {
-			cfg[16+2*t] = 32
-		}
-	}
+	cfg := wholeTiles()
 	if k.kind == tileSum {
-		cfg[48+6] = 8
+		cfg[16+2*4], cfg[16+2*5], cfg[48+6] = 32, 32, 8
 	}
-	words := make([]uint32, 16)
-	for i, b := range cfg {
-		words[i/4] |= uint32(b) << (i % 4 * 8)
-	}
-	data(&k.out, "config", words)
+	k.config(cfg)
 	if k.kind == tileSparse {
 		expansionData(&k.out)
 	}

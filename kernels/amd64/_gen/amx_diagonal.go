@@ -56,17 +56,16 @@ func diagonals() []*diagonal {
 }
 
 func (k *diagonal) emit() {
-	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
+	k.include()
 	k.constants()
-	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.tileKernel.name, k.params, k.tileKernel.name, diagonalFrame, 8*args)
+	k.text(diagonalFrame)
 	k.prologue()
 	for _, k.block = range diagonalBlocks {
 		k.name = fmt.Sprintf("block%d", k.block)
 		k.loop()
 	}
 	k.label("done")
-	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+	k.release()
 	k.label("return")
 	k.p("VZEROUPPER")
 	k.p("RET")
@@ -357,6 +356,6 @@ func emitDiagonals(stubs *bytes.Buffer) {
 			file = "diagonal_round_bf16bf16_amx"
 		}
 		write(file+"_amd64.s", k.out.Bytes())
-		fmt.Fprintf(stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_BF16, AVX512F, AVX512BW, AVX512_BF16.\n//\n//go:noescape\nfunc %s(%s)\n", k.tileKernel.name, k.doc, k.tileKernel.name, k.params)
+		k.stub(stubs, "AMX_TILE, AMX_BF16, AVX512F, AVX512BW, AVX512_BF16")
 	}
 }

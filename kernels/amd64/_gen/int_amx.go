@@ -38,6 +38,7 @@ var intShapes = []intShape{{"few", 1, 1}, {"full", 16, 1}, {"more", 17, 2},
 	{"many", 33, 3}, {"most", 49, 4}, {"all", 64, 4}}
 
 const (
+	intNeeds      = "AMX_TILE, AMX_INT8, AVX512F, AVX512BW"
 	intTileParams = "w *unsafe.Pointer, tiles, tokens int, x unsafe.Pointer, k, block int, y *float32, ldy, add int"
 	// Every so many tiles x goes on by step bytes: the blocks of a diagonal.
 	denseIntParams = intTileParams + ", every, step int"
@@ -117,7 +118,7 @@ func emitIntTiles() {
 		k.emit()
 		kind, _ := strings.CutSuffix(k.tileKernel.name, fmt.Sprintf("Int%dAMX", k.bits))
 		write(fmt.Sprintf("%s_int%d_amx_amd64.s", strings.ToLower(kind), k.bits), k.out.Bytes())
-		fmt.Fprintf(&stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.tileKernel.name, k.doc, k.tileKernel.name, k.params)
+		k.stub(&stubs, intNeeds)
 	}
 	emitIntDiagonal(&stubs)
 	write("int_amx_amd64.go", stubs.Bytes())
@@ -149,10 +150,9 @@ const (
 // tokens, BX bytes of a record, AX 64; R12 is free.
 
 func (k *intTile) emit() {
-	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
+	k.include()
 	k.constants()
-	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.tileKernel.name, k.params, k.tileKernel.name, intFrame, 8*args)
+	k.text(intFrame)
 	k.prologue()
 	for _, k.intShape = range intShapes {
 		if k.halves > 2 {
@@ -162,23 +162,14 @@ func (k *intTile) emit() {
 		}
 	}
 	k.label("done")
-	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+	k.release()
 	k.label("return")
 	k.p("VZEROUPPER")
 	k.p("RET")
 }
 
 func (k *intTile) constants() {
-	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
-	cfg[0] = 1
-	for t := range 7 {
-		cfg[16+2*t], cfg[48+t] = 64, 16
-	}
-	words := make([]uint32, 16)
-	for i, b := range cfg {
-		words[i/4] |= uint32(b) << (i % 4 * 8)
-	}
-	data(&k.out, "config", words)
+	k.config(wholeTiles())
 	data(&k.out, "less", []uint32{0xcb400000})
 	if !k.sparse {
 		return

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 )
 
 // A kernel for A and B of int8, blocks of one or two groups of 64, which are a product
@@ -46,23 +45,18 @@ func emitIntDiagonal(stubs *bytes.Buffer) {
 		k.doc = fmt.Sprintf("multiplies blocks of %d of a block-diagonal matrix, whose tiles\n// follow one another, in groups of 64, by up to 64 tokens. See ref.Int", 64*groups)
 		k.emit()
 		write(fmt.Sprintf("diagonal%d_int8_amx_amd64.s", 64*groups), k.out.Bytes())
-		k.stub(stubs)
+		k.stub(stubs, intNeeds)
 	}
 }
 
 // tile is the bytes of a row tile, scales and codes.
 func (k *intDiagonal) tile() int { return 64 + 1024*k.groups }
 
-func (k *intDiagonal) stub(stubs *bytes.Buffer) {
-	fmt.Fprintf(stubs, "\n// %s %s.\n// Needs AMX_TILE, AMX_INT8, AVX512F, AVX512BW.\n//\n//go:noescape\nfunc %s(%s)\n", k.name, k.doc, k.name, k.params)
-}
-
 func (k *intDiagonal) emit() {
 	arg := func(name string) string { return fmt.Sprintf("%s+%d(FP)", name, k.arg(name)) }
-	fmt.Fprint(&k.out, header, "#include \"textflag.h\"\n")
+	k.include()
 	k.constants()
-	args := strings.Count(k.params, ",") + 1
-	fmt.Fprintf(&k.out, "\n// func %s(%s)\nTEXT ·%s(SB), 0, $%d-%d\n", k.name, k.params, k.name, intDiagonalFrame, 8*args)
+	k.text(intDiagonalFrame)
 	k.p("CMPQ %s, $0", arg("blocks"))
 	k.p("JLE return")
 	k.p("MOVQ %s, CX", arg("tokens"))
@@ -178,23 +172,14 @@ func (k *intDiagonal) emit() {
 	k.p("JMP loop")
 	k.label("last")
 	k.putAll("after")
-	k.emitBytes([]byte{0xc4, 0xe2, 0x78, 0x49, 0xc0}, "TILERELEASE")
+	k.release()
 	k.label("return")
 	k.p("VZEROUPPER")
 	k.p("RET")
 }
 
 func (k *intDiagonal) constants() {
-	cfg := make([]byte, 64) // palette 1; bytes of a row, then rows
-	cfg[0] = 1
-	for t := range 7 {
-		cfg[16+2*t], cfg[48+t] = 64, 16
-	}
-	words := make([]uint32, 16)
-	for i, b := range cfg {
-		words[i/4] |= uint32(b) << (i % 4 * 8)
-	}
-	data(&k.out, "config", words)
+	k.config(wholeTiles())
 	data(&k.out, "less", []uint32{0xcb400000})
 }
 
