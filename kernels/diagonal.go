@@ -7,10 +7,11 @@ package kernels
 // once for them.
 const diagonalTiles = 2
 
+// smallBlocks says whether there are kernels for blocks of m's size.
+func (m *packed) smallBlocks() bool { return m.block == 64 || m.block == 128 }
+
 // diagonals says whether these kernels take m.
-func (c *CPU) diagonals(m *packed) bool {
-	return m.types == bf16amx && (m.block == 64 || m.block == 128)
-}
+func (c *CPU) diagonals(m *packed) bool { return m.types == bf16amx && m.smallBlocks() }
 
 // diagonalsB says whether they take the B's of a set.
 func (j *linearJob) diagonalsB(t *set) bool { return j.c.diagonals(j.g.bs[t.bs[0]]) }
@@ -65,5 +66,5 @@ func (j *linearJob) diagonalsOfA(s *linearScratch, sec *section, ld, first, n, l
 // diagonalCodes says whether the kernel of small blocks of integers on AMX takes m and so
 // many tokens.
 func (c *CPU) diagonalCodes(m *packed, mr int) bool {
-	return m.types == int8int8 && c.listed(m.types, mr) && (m.block == 64 || m.block == 128) && m.quant == 64 && mr > tileRows
+	return m.types == int8int8 && c.listed(m.types, mr) && m.smallBlocks() && m.quant == 64 && mr > tileRows
 }

@@ -113,7 +113,7 @@ func (f *benchFlags) run(c *cobra.Command) error {
 	title := ""
 	if f.shape != "" {
 		var config []byte
-		if title, config, err = f.shapes(); err == nil && f.config {
+		if title, config, err = f.shapeConfig(); err == nil && f.config {
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", bytes.TrimSpace(config))
 			return err
 		}
@@ -199,8 +199,8 @@ func (f *benchFlags) options() (o latency.Options, err error) {
 	return o, nil
 }
 
-// shapes is the config.json of --shape.
-func (f *benchFlags) shapes() (title string, config []byte, err error) {
+// shapeConfig is the config.json of --shape, and a title for what is measured.
+func (f *benchFlags) shapeConfig() (title string, config []byte, err error) {
 	config, err = latency.ShapeConfig(f.shape)
 	if strings.HasSuffix(f.shape, ".json") {
 		text, readErr := readFile(f.shape, 1<<20)

@@ -21,8 +21,12 @@ func Join(w uint64) uint32 {
 func Low(w uint64) uint64  { return w & 0x0f0f0f0f0f0f0f0f }
 func High(w uint64) uint64 { return w >> 4 & 0x0f0f0f0f0f0f0f0f }
 
-// Less8 subtracts 8 from each byte, 0 to 15: the bytes become two's complement.
-func Less8(w uint64) uint64 {
-	const top = 0x8080808080808080 // keeps a byte from borrowing of the next
-	return ((w | top) - 0x0808080808080808) ^ top
+// Less subtracts n, at most 128, from each byte, below 128: the bytes become two's
+// complement.
+func Less(w, n uint64) uint64 {
+	const (
+		each = 0x0101010101010101
+		top  = 0x80 * each // keeps a byte from borrowing of the next
+	)
+	return ((w | top) - n*each) ^ top
 }

@@ -17,7 +17,7 @@ func TestFourBits(t *testing.T) {
 		}
 		var split, less, whole [8]byte
 		binary.LittleEndian.PutUint64(split[:], Split(x))
-		binary.LittleEndian.PutUint64(less[:], Less8(Split(x)))
+		binary.LittleEndian.PutUint64(less[:], Less(Split(x), 8))
 		for i := range split {
 			v := byte(x >> (4 * i) & 15)
 			if split[i] != v || int8(less[i]) != int8(v)-8 {

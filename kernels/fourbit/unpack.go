@@ -19,7 +19,7 @@ func Unpack(codes, src []byte, offset int) {
 	wide := uint64(flip) * 0x0101010101010101
 	for i := 0; i < n; i += 8 {
 		eight := Split(binary.LittleEndian.Uint32(src[i/2:]))
-		binary.LittleEndian.PutUint64(codes[i:], Less8(eight^wide))
+		binary.LittleEndian.PutUint64(codes[i:], Less(eight^wide, 8))
 	}
 }
 
@@ -38,8 +38,8 @@ func UnpackBlocks(codes []byte, scales []uint16, src []byte) {
 		scales[g] = binary.LittleEndian.Uint16(from)
 		for i := 0; i < 16; i += 8 {
 			b := binary.LittleEndian.Uint64(from[2+i:])
-			binary.LittleEndian.PutUint64(to[i:], Less8(Low(b)))
-			binary.LittleEndian.PutUint64(to[i+16:], Less8(High(b)))
+			binary.LittleEndian.PutUint64(to[i:], Less(Low(b), 8))
+			binary.LittleEndian.PutUint64(to[i+16:], Less(High(b), 8))
 		}
 	}
 }

@@ -1,11 +1,6 @@
 package ref
 
-import (
-	"encoding/binary"
-
-	"armor/kernels/fourbit"
-	"armor/kernels/sparse24"
-)
+import "armor/kernels/sparse24"
 
 // 2:4 weights, see package sparse24, in tiles of 16 rows. A tile is first its
 // positions, a word of 64 bits for each group of four inputs [groups, padded to
@@ -32,9 +27,8 @@ func PackPositions(tile []uint64, positions []uint8, n int) {
 	for ; g+16 <= groups; g += 16 {
 		var words [TileRows]uint64 // [row, by its place][16 groups]
 		for lane := range n {
-			p := positions[lane*groups+g:][:16]
-			low, high := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
-			words[lanePlace(lane)/4] = uint64(fourbit.Join(low)) | uint64(fourbit.Join(high))<<32
+			place := lanePlace(lane) / 4
+			sparse24.JoinPositions(words[place:place+1], positions[lane*groups+g:][:16])
 		}
 		transpose16(&words)
 		copy(tile[g:], words[:])

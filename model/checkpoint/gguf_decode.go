@@ -101,14 +101,11 @@ var sixteens = func() (all [256]uint64) {
 	return all
 }()
 
-const eachByte = 0x0101010101010101
-
 // lessThan subtracts n, at most 128, from codes below 128, whole eights.
 func lessThan(codes []byte, n uint64) {
-	const top = 0x80 * eachByte // keeps a byte from borrowing of the next
 	for i := 0; i+8 <= len(codes); i += 8 {
 		w := binary.LittleEndian.Uint64(codes[i:])
-		binary.LittleEndian.PutUint64(codes[i:], ((w|top)-n*eachByte)^top)
+		binary.LittleEndian.PutUint64(codes[i:], fourbit.Less(w, n))
 	}
 }
 
